@@ -1,0 +1,24 @@
+"""Carts, orders, fulfillments, payments, returns, and what other systems told us about them."""
+
+from orders.models.cart import Cart, CartLine
+from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
+from orders.models.payment import Payment, PaymentEntry, Refund, WebhookInbox
+from orders.models.returns import HistoryImport, HistoryLine, Return, ReturnLine
+
+__all__ = [
+    "Cart",
+    "CartLine",
+    "Fulfillment",
+    "FulfillmentLine",
+    "HistoryImport",
+    "HistoryLine",
+    "Order",
+    "OrderLine",
+    "Payment",
+    "PaymentEntry",
+    "PickupCode",
+    "Refund",
+    "Return",
+    "ReturnLine",
+    "WebhookInbox",
+]

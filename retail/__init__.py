@@ -1,0 +1,1 @@
+"""The ground floor: who, what and where, shared by every other package."""

@@ -1,0 +1,138 @@
+"""Facts others must hear. Past tense, ids and plain values only; `aggregate` names the field keyed in the feed."""
+
+import uuid
+from dataclasses import dataclass
+from typing import ClassVar
+
+from retail.kernel.outbox import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEvent(Event):
+    """Anything that happened to one order."""
+
+    aggregate: ClassVar[str] = "order_id"
+    order_id: uuid.UUID
+    reference: str
+    customer_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlaced(OrderEvent):
+    """The order is confirmed: stock is allocated and payment secured (or due at pickup). Never reads as ready."""
+
+    total_minor: int
+    currency: str
+    location_id: uuid.UUID | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCancelled(OrderEvent):
+    """Nothing of the order will happen; stock and points were given back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRefunded(OrderEvent):
+    """Money and points went back to their tenders."""
+
+    refund_id: uuid.UUID
+    amount_minor: int
+    currency: str
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFailed(OrderEvent):
+    """The card was declined; the order was cancelled."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupEvent(OrderEvent):
+    """Anything that happened to one pickup."""
+
+    fulfillment_id: uuid.UUID
+    location_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupPicking(PickupEvent):
+    """Staff began to pick."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupReady(PickupEvent):
+    """The goods wait at the counter."""
+
+    collect_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupCollected(PickupEvent):
+    """The goods were handed over, with what proof."""
+
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupCodeIssued(PickupEvent):
+    """A new code replaced the old one."""
+
+    rotation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointsEarned(Event):
+    """Points were credited for an order."""
+
+    aggregate: ClassVar[str] = "order_id"
+    customer_id: uuid.UUID
+    order_id: uuid.UUID | None
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerRegistered(Event):
+    """A customer record was made."""
+
+    aggregate: ClassVar[str] = "customer_id"
+    customer_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginCodeRequested(Event):
+    """A customer asked for a one-time code; the code itself is worked out when the message is sent."""
+
+    aggregate: ClassVar[str] = "code_id"
+    code_id: uuid.UUID
+    customer_id: uuid.UUID | None
+    address: str
+    locale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactNoted(Event):
+    """An agent noted a word with the customer."""
+
+    aggregate: ClassVar[str] = "order_id"
+    contact_id: uuid.UUID
+    customer_id: uuid.UUID | None
+    order_id: uuid.UUID | None
+    channel: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockAdjusted(Event):
+    """Somebody changed stock by hand, and why."""
+
+    aggregate: ClassVar[str] = "variant_id"
+    variant_id: uuid.UUID
+    location_id: uuid.UUID
+    delta: int
+    reason: str
+    customer_id: uuid.UUID | None = None

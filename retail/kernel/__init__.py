@@ -1,0 +1,1 @@
+"""Plumbing that knows no business word. Nothing in here imports anything of the shop."""

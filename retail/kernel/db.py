@@ -1,0 +1,214 @@
+"""The database: one engine per process, the declarative base, and the only place where anything is committed.
+
+Edges and workflows open `transaction()` (or `reading()` for single-statement reads); everybody else takes `session`.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from retail.kernel.config import Settings
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The declarative base of every package's models: one metadata, one naming rule, UTC moments, native UUIDs."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012
+        __import__("uuid").UUID: UUID(as_uuid=True),
+        __import__("datetime").datetime: TIMESTAMP(timezone=True),
+        dict[str, Any]: JSONB,
+        list[dict[str, Any]]: JSONB,
+        list[str]: sa.ARRAY(sa.Text),
+        str: sa.Text,
+    }
+
+
+@dataclass(slots=True)
+class StatementCount:
+    """How many SQL statements ran inside a `counting()` block, and the seconds spent in them."""
+
+    statements: int = 0
+    seconds: float = 0.0
+
+
+_engine: Engine | None = None
+_autocommit: Engine | None = None
+_shared: ContextVar[Connection | None] = ContextVar("shared_connection", default=None)
+_open: ContextVar[int] = ContextVar("open_transactions", default=0)
+_counter: ContextVar[StatementCount | None] = ContextVar("statement_counter", default=None)
+
+
+class TransactionIsOpen(RuntimeError):
+    """A programming error: an outside call, or a second transaction, while one is open."""
+
+
+def configure(settings: Settings, **engine_options: Any) -> Engine:
+    """Create this process's engine. Call once, before the first `transaction()`; a second call replaces it."""
+    global _engine, _autocommit
+    dispose()
+    options = f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms} -c timezone=UTC"
+    connect_args: dict[str, Any] = {
+        "options": options,
+        "application_name": "retail",
+        "connect_timeout": 5,
+        "prepare_threshold": None if settings.prepare_threshold < 0 else settings.prepare_threshold,
+    }
+    engine_options.setdefault("pool_size", settings.pool_size)
+    engine_options.setdefault("max_overflow", 0)
+    engine_options.setdefault("pool_timeout", 5)
+    _engine = sa.create_engine(
+        settings.database_url, connect_args=connect_args, query_cache_size=1200, **engine_options
+    )
+    # The same pool under both: a single-statement read needs no BEGIN and no COMMIT.
+    _autocommit = _engine.execution_options(isolation_level="AUTOCOMMIT")
+    event.listen(_engine, "before_cursor_execute", _before_execute)
+    event.listen(_engine, "after_cursor_execute", _after_execute)
+    return _engine
+
+
+def dispose() -> None:
+    """Close every pooled connection (end of a process, after a fork, between tests)."""
+    global _engine, _autocommit
+    if _engine is not None:
+        _engine.dispose()
+    _engine = _autocommit = None
+
+
+def engine() -> Engine:
+    """This process's engine.
+
+    Raises:
+        RuntimeError: `configure` has not been called.
+    """
+    if _engine is None:
+        raise RuntimeError("db.configure(settings) has not been called")
+    return _engine
+
+
+def _before_execute(conn: Connection, *_: Any) -> None:
+    if (count := _counter.get()) is not None:
+        count.statements += 1
+        conn.info["started"] = time.perf_counter()
+
+
+def _after_execute(conn: Connection, *_: Any) -> None:
+    if (count := _counter.get()) is not None:
+        count.seconds += time.perf_counter() - conn.info.get("started", time.perf_counter())
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """One transaction: commits when the block ends, rolls back on any exception.
+
+    Raises:
+        TransactionIsOpen: one is open already in this context; pass its session on instead.
+    """
+    if _open.get():
+        raise TransactionIsOpen("a transaction is already open here: pass its session on")
+    shared = _shared.get()
+    session = (
+        Session(engine(), expire_on_commit=False)
+        if shared is None
+        else Session(shared, expire_on_commit=False, join_transaction_mode="create_savepoint")
+    )
+    token = _open.set(1)
+    try:
+        with session:
+            yield session
+            session.commit()
+    finally:
+        _open.reset(token)
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session for reads that are consistent statement by statement (autocommit: no BEGIN, no COMMIT)."""
+    shared = _shared.get()
+    if shared is None and _autocommit is None:
+        engine()
+    bind: Engine | Connection | None = shared if shared is not None else _autocommit
+    mode: Any = "create_savepoint" if shared is not None else "conditional_savepoint"
+    with Session(bind, expire_on_commit=False, autoflush=False, join_transaction_mode=mode) as session:
+        yield session
+
+
+def assert_no_transaction() -> None:
+    """Called before every outside call (Stripe, SMTP): nobody may hold locks while waiting for the world.
+
+    Raises:
+        TransactionIsOpen: one is open in this context.
+    """
+    if _open.get():
+        raise TransactionIsOpen("an outside call while a transaction is open")
+
+
+@contextmanager
+def counting() -> Iterator[StatementCount]:
+    """Count the statements run by this context inside the block (requests, statement budgets in tests)."""
+    count = StatementCount()
+    token = _counter.set(count)
+    try:
+        yield count
+    finally:
+        _counter.reset(token)
+
+
+@contextmanager
+def sharing(connection: Connection) -> Iterator[None]:
+    """Run every transaction of this context as a savepoint of `connection`'s (tests roll the outer one back)."""
+    token = _shared.set(connection)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def all_rows(
+    session: Session, statement: sa.Executable, params: Mapping[str, Any] | None = None
+) -> Sequence[sa.Row[Any]]:
+    """Run a Core statement and return its rows."""
+    return session.execute(statement, params or {}).all()
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether the database went away under us, rather than refusing what we said."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return True
+    if isinstance(error, sa.exc.DBAPIError):
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        # 57P01-3: shutting down, crashed, starting up; 08xxx: connection; none at all: the socket broke
+        return (
+            error.connection_invalidated
+            or sqlstate is None
+            or sqlstate[:2] == "08"
+            or sqlstate in ("57P01", "57P02", "57P03")
+        )
+    return False
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Deadlock, serialization, lock or statement time-out: nothing happened, trying again is right."""
+    return isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", None) in (
+        "40P01",
+        "40001",
+        "55P03",
+        "57014",
+    )

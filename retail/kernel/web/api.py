@@ -1,0 +1,404 @@
+"""One decorator per kind of endpoint, so that each route is a few lines and all behave alike:
+
+* `read`: GET; permission, query schema, answer schema; autocommit session.
+* `write`: one transaction; permission, body, `If-Match`, `Idempotency-Key`; the answer is stored with the effect.
+* `workflow`: the function opens its own transactions around an outside call and settles the claim itself.
+
+A view receives keyword arguments: the path's, `call`, and, where declared, `session`, `body`, `query`, `claim`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+import marshmallow as ma
+from flask import Response, g, request
+from flask_smorest import Blueprint
+
+from retail.kernel import auth, clock, config, db
+from retail.kernel.auth import NOBODY, Principal
+from retail.kernel.errors import (
+    BadRequest,
+    PreconditionRequired,
+    Problem,
+    Stale,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from retail.kernel.idempotency import Claim, Replayed, new_claim
+from retail.kernel.web import problems
+
+PUBLIC = "public"
+MAX_BODY_BYTES = 1_000_000
+View = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What every view knows about its request.
+
+    Attributes:
+        principal: who asks. now: the request's one moment. request_id: for logs and answers.
+        version: from If-Match on routes that demand it (0 elsewhere).
+        address: the caller's address, for rate limits.
+    """
+
+    principal: Principal
+    now: datetime
+    request_id: str
+    address: str
+    version: int = 0
+
+    @property
+    def actor(self) -> str:
+        """The principal as events and movements name it."""
+        return self.principal.actor
+
+
+def bearer_principal() -> Principal:
+    """The principal of this request's Authorization header; NOBODY without one.
+
+    Raises:
+        Unauthorized: a header that is not a bearer token, or a token that is unknown, expired or revoked.
+    """
+    header = request.headers.get("Authorization")
+    if header is None:
+        return NOBODY
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token or len(token) > 200:
+        raise Unauthorized("Send Authorization: Bearer <token>")
+    principal = auth.principal_of(token.strip(), cache_seconds=config.current().principal_cache_seconds)
+    if principal is None:
+        raise Unauthorized("The token is unknown, expired or revoked")
+    return principal
+
+
+def begin_call(permission: str, *, if_match: bool = False) -> Call:
+    """Authenticate and authorize this request.
+
+    Raises:
+        Unauthorized, Forbidden: not known, or without `permission`.
+        PreconditionRequired, Stale: an edit without If-Match, or with one that cannot be ours.
+    """
+    principal = bearer_principal()
+    if permission != PUBLIC:
+        if principal is NOBODY:
+            raise Unauthorized
+        principal.require(permission)
+    g.principal = principal
+    return Call(
+        principal, clock.now(), g.get("request_id", ""), request.remote_addr or "", _if_match() if if_match else 0
+    )
+
+
+def _if_match() -> int:
+    header = request.headers.get("If-Match")
+    if header is None:
+        raise PreconditionRequired
+    found = re.fullmatch(r'(?:W/)?"(\d{1,9})"', header.strip())
+    if found is None:
+        raise Stale("If-Match is not an ETag of this resource")
+    return int(found[1])
+
+
+def load_body(schema: ma.Schema) -> Any:
+    """The request's JSON body, checked by `schema`.
+
+    Raises:
+        UnsupportedMediaType, TooLarge, BadRequest: not JSON, over MAX_BODY_BYTES, or not readable.
+        marshmallow.ValidationError: readable, but a value is wrong (422).
+    """
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    raw = read_raw()
+    try:
+        data = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("The body is not valid JSON") from error
+    if _has_nul(raw):
+        raise BadRequest("The body holds a NUL character")
+    return schema.load(data)
+
+
+def read_raw() -> bytes:
+    """The body's bytes, bounded.
+
+    Raises:
+        TooLarge: more than MAX_BODY_BYTES.
+    """
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise TooLarge(f"A request body may hold at most {MAX_BODY_BYTES:,} bytes")
+    return request.get_data(cache=True)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _has_nul(raw: bytes) -> bool:
+    return b"\\u0000" in raw  # PostgreSQL's text cannot hold it; raw NUL bytes are refused by JSON itself
+
+
+def dump(schema: ma.Schema | None, result: Any) -> str:
+    """The answer's JSON text."""
+    payload = result if schema is None else schema.dump(result)
+    return json.dumps(payload, ensure_ascii=False, default=str)
+
+
+class ApiBlueprint(Blueprint):
+    """A package's API routes. Everything declared here appears in the OpenAPI document as it behaves."""
+
+    def read(
+        self,
+        rule: str,
+        *,
+        permission: str,
+        answer: type[ma.Schema],
+        query: type[ma.Schema] | None = None,
+        etag: bool = False,
+    ) -> Callable[[View], View]:
+        """A GET route: ``view(session, call, query=..., **path)`` returns what `answer` dumps."""
+        answer_schema, query_schema = answer(), query() if query else None
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def endpoint(**path: Any) -> Response:
+                call = begin_call(permission)
+                if query_schema is not None:
+                    path["query"] = query_schema.load(_query_values(query_schema))
+                with db.reading() as session:
+                    result = view(session=session, call=call, **path)
+                    text = dump(answer_schema, result)
+                response = Response(text, 200, content_type="application/json")
+                if etag:
+                    response.set_etag(str(_version(result)))
+                    response.make_conditional(request)
+                return response
+
+            self._describe(endpoint, 200, answer_schema, permission=permission, query=query_schema, etag=etag)
+            self.add_url_rule(rule, view.__name__, endpoint, methods=["GET"])
+            return view
+
+        return decorator
+
+    def write(
+        self,
+        method: str,
+        rule: str,
+        *,
+        permission: str,
+        answer: type[ma.Schema] | None,
+        body: type[ma.Schema] | None = None,
+        status: int = 200,
+        idempotent: bool = False,
+        if_match: bool = False,
+    ) -> Callable[[View], View]:
+        """A route whose effect is one transaction: ``view(session, call, body=..., **path)``.
+
+        With `idempotent` the Idempotency-Key is required and the answer is stored in the effect's transaction; with
+        `if_match` the version in If-Match reaches the view as `call.version`.
+        """
+        answer_schema, body_schema = answer() if answer else None, body() if body else None
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def endpoint(**path: Any) -> Response:
+                call = begin_call(permission, if_match=if_match)
+                if body_schema is not None:
+                    path["body"] = load_body(body_schema)
+                claim = _claim(call) if idempotent else None
+                try:
+                    with db.transaction() as session:
+                        if claim is not None:
+                            claim.begin(session)
+                        result = view(session=session, call=call, **path)
+                        text = dump(answer_schema, result) if answer_schema else ""
+                        headers = _headers(result)
+                        if claim is not None:
+                            claim.finish(session, status, text, headers)
+                except Replayed as replay:
+                    return _replay(replay)
+                return _response(text, status, headers)
+
+            self._describe(
+                endpoint,
+                status,
+                answer_schema,
+                permission=permission,
+                body=body_schema,
+                idempotent=idempotent,
+                if_match=if_match,
+            )
+            self.add_url_rule(rule, view.__name__, endpoint, methods=[method])
+            return view
+
+        return decorator
+
+    def workflow(
+        self,
+        rule: str,
+        *,
+        permission: str,
+        answer: type[ma.Schema],
+        body: type[ma.Schema] | None = None,
+        status: int = 200,
+    ) -> Callable[[View], View]:
+        """A POST whose function talks to the outside: ``view(call, claim, body=..., **path)``.
+
+        The function begins the claim (`claim.begin(session)` or `lease=True`) in its first transaction. Its answer is
+        stored by `settle` here when it has not been before. Refusals that change nothing give the key back; refusals
+        that are outcomes (`settled`) are stored; when the outside is down the key is released so that a repeat resumes.
+        """
+        answer_schema, body_schema = answer(), body() if body else None
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def endpoint(**path: Any) -> Response:
+                call = begin_call(permission)
+                if body_schema is not None:
+                    path["body"] = load_body(body_schema)
+                claim = _claim(call)
+                try:
+                    result = view(call=call, claim=claim, answer=Answer(answer_schema, status), **path)
+                    text, headers = dump(answer_schema, result), _headers(result)
+                    if not claim.finished:
+                        with db.transaction() as session:
+                            claim.finish(session, status, text, headers)
+                except Replayed as replay:
+                    return _replay(replay)
+                except Problem as problem:
+                    _give_back(claim, problem)
+                    raise
+                return _response(text, status, headers)
+
+            self._describe(endpoint, status, answer_schema, permission=permission, body=body_schema, idempotent=True)
+            self.add_url_rule(rule, view.__name__, endpoint, methods=["POST"])
+            return view
+
+        return decorator
+
+    def _describe(
+        self,
+        endpoint: View,
+        status: int,
+        answer: ma.Schema | None,
+        *,
+        permission: str,
+        body: ma.Schema | None = None,
+        query: ma.Schema | None = None,
+        etag: bool = False,
+        idempotent: bool = False,
+        if_match: bool = False,
+    ) -> None:
+        """Store what flask-smorest needs to document the route (the form its own decorators would have left)."""
+        parameters: list[dict[str, Any]] = []
+        if body is not None:
+            parameters.append({"in": "json", "required": True, "schema": body})
+        if query is not None:
+            parameters.append({"in": "query", "schema": query})
+        statuses = {"500"} | (
+            {"400", "415", "413", "422"} if body is not None else {"422"} if query is not None else set()
+        )
+        statuses |= set() if permission == PUBLIC else {"401", "403"}
+        statuses |= (
+            {"404", "409", "503"} if not etag and request_writes(status, body, idempotent, if_match) else {"404", "503"}
+        )
+        statuses |= {"400", "422"} if idempotent else set()
+        statuses |= {"412", "428"} if if_match else set()
+        headers = []
+        if idempotent:
+            headers.append({"$ref": "#/components/parameters/IdempotencyKey"})
+        if if_match:
+            headers.append({"$ref": "#/components/parameters/IfMatch"})
+        manual: dict[str, Any] = {
+            "responses": {code: {"$ref": "#/components/responses/Problem"} for code in sorted(statuses)},
+            "security": [] if permission == PUBLIC else [{"bearer": []}],
+            "x-permission": permission,
+        }
+        if headers:
+            manual["parameters"] = headers
+        success: dict[str, Any] = {"schema": answer, "description": "Done", "content_type": None}
+        if answer is None:
+            success.pop("schema")
+        endpoint._apidoc = {  # type: ignore[attr-defined]
+            "arguments": {"parameters": parameters, "responses": {}},
+            "response": {"responses": {status: [success]}},
+            "manual_doc": manual,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Lets a workflow store its answer in its own last transaction: `answer.settle(claim, session, result)`."""
+
+    schema: ma.Schema
+    status: int
+
+    def settle(self, claim: Claim, session: Any, result: Any) -> None:
+        """Store the answer with the effect."""
+        claim.finish(session, self.status, dump(self.schema, result), _headers(result))
+
+
+def request_writes(status: int, body: Any, idempotent: bool, if_match: bool) -> bool:
+    """Whether the described route changes something (and so can conflict)."""
+    return body is not None or idempotent or if_match or status != 200
+
+
+def _query_values(schema: ma.Schema) -> dict[str, Any]:
+    """The query string as the schema wants it: lists for list fields, the last value for others."""
+    values: dict[str, Any] = {}
+    for name in request.args:
+        field = schema.load_fields.get(name)
+        values[name] = request.args.getlist(name) if isinstance(field, ma.fields.List) else request.args[name]
+        if any("\x00" in text for text in request.args.getlist(name)):
+            raise BadRequest("The query holds a NUL character")
+    return values
+
+
+def _claim(call: Call) -> Claim:
+    key = request.headers.get("Idempotency-Key")
+    body = read_raw()
+    return new_claim(
+        principal=call.actor, key=key, method=request.method, path=request.full_path, body=body, now=call.now
+    )
+
+
+def _version(result: Any) -> Any:
+    return result.get("version", 0) if isinstance(result, Mapping) else getattr(result, "version", 0)
+
+
+def _headers(result: Any) -> dict[str, str]:
+    version = _version(result)
+    return {"ETag": f'"{version}"'} if version else {}
+
+
+def _response(text: str, status: int, headers: Mapping[str, str]) -> Response:
+    return Response(
+        text or None, status if text or status != 200 else 204, headers=dict(headers), content_type="application/json"
+    )
+
+
+def _replay(replay: Replayed) -> Response:
+    response = _response(replay.body, replay.status, replay.headers)
+    response.headers["Idempotent-Replayed"] = "true"
+    if replay.status >= 400:
+        response.content_type = "application/problem+json"
+    return response
+
+
+def _give_back(claim: Claim, problem: Problem) -> None:
+    """After a refused workflow: store a lasting refusal, or free the key."""
+    if claim.finished or not claim.leased:
+        return
+    with db.transaction() as session:
+        if problem.settled:
+            claim.finish(
+                session, problem.status, json.dumps(problems.body_of(problem), ensure_ascii=False, default=str), {}
+            )
+        else:
+            claim.release(session)

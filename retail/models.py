@@ -1,0 +1,287 @@
+"""Who, what and where. Other packages may join and reference these tables; only `retail` changes them."""
+
+import uuid
+from datetime import date, datetime, time
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from retail.kernel.db import Base
+
+ASSURANCES = ("claimed", "observed", "attested", "verified")  # weakest first
+IDENTITY_KINDS = ("email", "phone", "card", "external")
+ROLES = ("associate", "manager", "agent", "supervisor", "analyst", "admin")
+
+
+class TaxClass(Base):
+    """How a product is taxed: `standard`, `reduced`, `exempt`."""
+
+    __tablename__ = "tax_class"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class TaxRate(Base):
+    """The rate of one class in one region from a day on, in basis points (1000 = 10 %)."""
+
+    __tablename__ = "tax_rate"
+    region: Mapped[str] = mapped_column(primary_key=True)
+    tax_class_code: Mapped[str] = mapped_column(ForeignKey("tax_class.code"), primary_key=True)
+    valid_from: Mapped[date] = mapped_column(primary_key=True)
+    rate_bp: Mapped[int]
+    __table_args__ = (CheckConstraint("rate_bp BETWEEN 0 AND 10000", name="rate_bp"),)
+
+
+class Product(Base):
+    """What is sold, as the customer thinks of it; its variants are what is counted."""
+
+    __tablename__ = "product"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    title_ja: Mapped[str | None]
+    description: Mapped[str] = mapped_column(server_default="")
+    category: Mapped[str] = mapped_column(server_default="")
+    tax_class_code: Mapped[str] = mapped_column(ForeignKey("tax_class.code"))
+    status: Mapped[str] = mapped_column(server_default="active")
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    variants: Mapped[list["Variant"]] = relationship(back_populates="product", order_by="Variant.sku", lazy="raise")
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'archived')", name="status"),
+        CheckConstraint("code <> '' AND title <> ''", name="named"),
+    )
+
+
+class Variant(Base):
+    """One SKU: the thing that is priced, stocked and sold."""
+
+    __tablename__ = "variant"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    product_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("product.id"), index=True)
+    sku: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    title_ja: Mapped[str | None]
+    options: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    created_at: Mapped[datetime]
+    product: Mapped[Product] = relationship(back_populates="variants", lazy="raise")
+    __table_args__ = (CheckConstraint("sku <> '' AND length(sku) <= 64", name="sku"),)
+
+
+class PriceList(Base):
+    """Prices of one currency, tax included or not, for the channels that point at it."""
+
+    __tablename__ = "price_list"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    currency: Mapped[str]
+    tax_inclusive: Mapped[bool]
+    __table_args__ = (CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),)
+
+
+class Price(Base):
+    """A variant's price in one list, from a moment on; the latest `valid_from` not in the future counts."""
+
+    __tablename__ = "price"
+    variant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("variant.id"), primary_key=True)
+    price_list_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("price_list.id"), primary_key=True)
+    valid_from: Mapped[datetime] = mapped_column(primary_key=True)
+    amount_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    __table_args__ = (CheckConstraint("amount_minor >= 0", name="amount_minor"),)
+
+
+class Channel(Base):
+    """Where customers meet the shop: web, app, store, phone. Each sells from one price list."""
+
+    __tablename__ = "channel"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    price_list_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("price_list.id"))
+
+
+class Location(Base):
+    """A store or a warehouse: its zone, hours and pickup promise."""
+
+    __tablename__ = "location"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    name_ja: Mapped[str | None]
+    address: Mapped[str] = mapped_column(server_default="")
+    phone: Mapped[str | None]
+    zone: Mapped[str]
+    tax_region: Mapped[str]
+    pickup_enabled: Mapped[bool] = mapped_column(server_default="false")
+    pickup_lead_minutes: Mapped[int] = mapped_column(server_default="120")
+    pickup_keep_days: Mapped[int] = mapped_column(server_default="7")
+    capture_at: Mapped[str] = mapped_column(server_default="collected")
+    version: Mapped[int] = mapped_column(server_default="1")
+    hours: Mapped[list["LocationHours"]] = relationship(
+        order_by="LocationHours.weekday, LocationHours.opens", lazy="raise"
+    )
+    holidays: Mapped[list["LocationHoliday"]] = relationship(order_by="LocationHoliday.on_day", lazy="raise")
+    __table_args__ = (
+        CheckConstraint("kind IN ('store', 'warehouse')", name="kind"),
+        CheckConstraint("pickup_lead_minutes BETWEEN 0 AND 10080", name="pickup_lead_minutes"),
+        CheckConstraint("pickup_keep_days BETWEEN 1 AND 60", name="pickup_keep_days"),
+        CheckConstraint("capture_at IN ('placed', 'ready', 'collected')", name="capture_at"),
+    )
+
+
+class LocationHours(Base):
+    """One opening interval of a weekday (0 = Monday), in the location's zone; several a day are normal."""
+
+    __tablename__ = "location_hours"
+    location_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("location.id"), primary_key=True)
+    weekday: Mapped[int] = mapped_column(primary_key=True)
+    opens: Mapped[time] = mapped_column(primary_key=True)
+    closes: Mapped[time]
+    __table_args__ = (
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
+        CheckConstraint("opens < closes", name="interval"),
+    )
+
+
+class LocationHoliday(Base):
+    """A day with other hours: closed when `opens` is null."""
+
+    __tablename__ = "location_holiday"
+    location_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("location.id"), primary_key=True)
+    on_day: Mapped[date] = mapped_column(primary_key=True)
+    opens: Mapped[time | None]
+    closes: Mapped[time | None]
+    name: Mapped[str] = mapped_column(server_default="")
+    __table_args__ = (
+        CheckConstraint("(opens IS NULL) = (closes IS NULL) AND (opens IS NULL OR opens < closes)", name="interval"),
+    )
+
+
+class Customer(Base):
+    """A person who buys. What identifies her are identities, bound by links with an assurance."""
+
+    __tablename__ = "customer"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(server_default="ja")
+    merged_into: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("customer.id"))
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    __table_args__ = (CheckConstraint("locale IN ('ja', 'en')", name="locale"),)
+
+
+class Identity(Base):
+    """An address or number that may name a customer, normalized; one row in the world per value."""
+
+    __tablename__ = "identity"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    namespace: Mapped[str] = mapped_column(server_default="")
+    value: Mapped[str]
+    __table_args__ = (
+        UniqueConstraint("kind", "namespace", "value"),
+        CheckConstraint("kind IN ('email', 'phone', 'card', 'external')", name="kind"),
+        CheckConstraint("value <> ''", name="value"),
+    )
+
+
+class IdentityLink(Base):
+    """Binds an identity to a customer with an assurance, from when to when; one active link per identity."""
+
+    __tablename__ = "identity_link"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    identity_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("identity.id"))
+    customer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customer.id"), index=True)
+    assurance: Mapped[str]
+    from_at: Mapped[datetime]
+    to_at: Mapped[datetime | None]
+    actor: Mapped[str]
+    __table_args__ = (
+        Index("uq_identity_link_active", "identity_id", unique=True, postgresql_where=sa.text("to_at IS NULL")),
+        CheckConstraint("assurance IN ('claimed', 'observed', 'attested', 'verified')", name="assurance"),
+    )
+
+
+class Staff(Base):
+    """A person who works here. Store roles are bound to stores by `staff_location`."""
+
+    __tablename__ = "staff"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    login: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    password_hash: Mapped[str]
+    role: Mapped[str]
+    locale: Mapped[str] = mapped_column(server_default="ja")
+    active: Mapped[bool] = mapped_column(server_default="true")
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime]
+    __table_args__ = (
+        CheckConstraint("role IN ('associate', 'manager', 'agent', 'supervisor', 'analyst', 'admin')", name="role"),
+        CheckConstraint("locale IN ('ja', 'en')", name="locale"),
+    )
+
+
+class StaffLocation(Base):
+    """A store that a member of staff works at."""
+
+    __tablename__ = "staff_location"
+    staff_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("staff.id"), primary_key=True)
+    location_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("location.id"), primary_key=True)
+
+
+class ApiClient(Base):
+    """A storefront, app backend or till: speaks for one channel with the scopes it was given."""
+
+    __tablename__ = "api_client"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    channel_code: Mapped[str] = mapped_column(ForeignKey("channel.code"))
+    location_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("location.id"))
+    scopes: Mapped[list[str]]
+    active: Mapped[bool] = mapped_column(server_default="true")
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime]
+
+
+class Token(Base):
+    """Every secret that authenticates: API keys, access and refresh tokens, console sessions. Stored hashed.
+
+    `family` groups a customer's access and refresh tokens: a refresh token used twice revokes its whole family.
+    """
+
+    __tablename__ = "token"
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    hint: Mapped[str] = mapped_column(server_default="")
+    client_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_client.id"), index=True)
+    customer_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    staff_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"), index=True)
+    family: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    channel_code: Mapped[str | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    __table_args__ = (
+        CheckConstraint("kind IN ('api_key', 'access', 'refresh', 'session')", name="kind"),
+        CheckConstraint("num_nonnulls(customer_id, staff_id) <= 1", name="owner"),
+        CheckConstraint("num_nonnulls(client_id, customer_id, staff_id) >= 1", name="owned"),
+    )
+
+
+class OneTimeCode(Base):
+    """A code sent to an identity to prove that it is the customer's; a few attempts, then void."""
+
+    __tablename__ = "one_time_code"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    identity_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("identity.id"), index=True)
+    code_hash: Mapped[str]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

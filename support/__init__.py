@@ -1,0 +1,1 @@
+"""The customer, seen whole. Nobody imports this package but app.py."""
