@@ -42,18 +42,19 @@ def empty_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def made_once() -> Iterator[Path]:
+def shared_folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="retail-test-", dir="/var/tmp"))
+    path.chmod(0o755)
     embedded.start(path).stop()
-    yield path / "cluster"
+    yield path
     embedded.erase(path)
 
 
 @pytest.fixture
-def folder(empty_folder: Path, made_once: Path) -> Path:
-    """A folder in which a server has run before. Copied, since making the data takes a second each time."""
-    subprocess.run(["cp", "-a", str(made_once), str(empty_folder)], check=True)
-    return empty_folder
+def folder(shared_folder: Path) -> Iterator[Path]:
+    """A folder in which servers have run before, and none runs now: making the data takes a second each time."""
+    yield shared_folder
+    until(lambda: living(shared_folder) == [])
 
 
 def postmaster(folder: Path) -> psutil.Process | None:
@@ -126,7 +127,7 @@ def test_the_tools_reach_it(folder: Path) -> None:
 
 def test_what_was_committed_is_there_after_a_restart(folder: Path) -> None:
     with embedded.start(folder) as server, psycopg.connect(host=str(server.socket_dir), user="postgres") as connection:
-        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        connection.execute("DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT 42 AS answer")
     with embedded.start(folder) as server, psycopg.connect(host=str(server.socket_dir), user="postgres") as connection:
         assert connection.execute("SELECT answer FROM kept").fetchall() == [(42,)]
 
@@ -197,7 +198,7 @@ def test_a_killed_starter_leaves_a_server_to_the_other_users(folder: Path) -> No
 def test_a_killed_server_is_started_again_with_its_data(folder: Path) -> None:
     server = embedded.start(folder)
     with psycopg.connect(host=str(server.socket_dir), user="postgres") as connection:
-        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        connection.execute("DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT 42 AS answer")
         connection.commit()
         postmaster(folder).kill()  # type: ignore[union-attr]
         with embedded.start(folder) as again:
@@ -258,28 +259,28 @@ def test_a_scratch_server_leaves_nothing(tmp_path: Path) -> None:
     assert not server.data_dir.exists()
 
 
-def test_a_scratch_server_leaves_nothing_when_its_user_is_killed(folder: Path) -> None:
+def test_a_scratch_server_leaves_nothing_when_its_user_is_killed(empty_folder: Path) -> None:
     script = (
         "from retail.kernel import embedded; import sys\ns = embedded.start_scratch()\nprint(s.data_dir, flush=True)"
     )
-    user = user_process(folder, script + "\nsys.stdin.read()")
+    user = user_process(empty_folder, script + "\nsys.stdin.read()")
     scratch = Path(said(user))
     user.kill()
     user.communicate()
     until(lambda: living(scratch) == [] and not scratch.exists())
 
 
-def test_erase_ends_the_server_whoever_uses_it_and_deletes_the_data(folder: Path) -> None:
-    user = user_process(folder)
+def test_erase_ends_the_server_whoever_uses_it_and_deletes_the_data(empty_folder: Path) -> None:
+    user = user_process(empty_folder)
     said(user)
-    embedded.erase(folder)
-    assert not folder.exists()
+    embedded.erase(empty_folder)
+    assert not empty_folder.exists()
     user.communicate("")
-    until(lambda: living(folder) == [])
+    until(lambda: living(empty_folder) == [])
 
 
-def test_a_long_folder_name_does_not_break_the_socket(folder: Path) -> None:
-    deep = folder / ("long-" * 20)
+def test_a_long_folder_name_does_not_break_the_socket(empty_folder: Path) -> None:
+    deep = empty_folder / ("long-" * 20)
     with embedded.start(deep) as server:
         assert ask(server, "SELECT 1") == 1
         socket_dir = server.socket_dir
@@ -287,10 +288,10 @@ def test_a_long_folder_name_does_not_break_the_socket(folder: Path) -> None:
     shutil.rmtree(socket_dir)
 
 
-def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:
-    (folder / "file").write_text("in the way")
+def test_a_folder_that_cannot_be_made_is_said(empty_folder: Path) -> None:
+    (empty_folder / "file").write_text("in the way")
     with pytest.raises(embedded.EmbeddedDatabaseError, match=r"cannot use .*/file/data: Not a directory\. See that"):
-        embedded.start(folder / "file" / "data")
+        embedded.start(empty_folder / "file" / "data")
 
 
 def test_bad_settings_are_named_and_nothing_is_left_running(folder: Path) -> None:
@@ -318,8 +319,8 @@ def test_a_full_disk_is_said(empty_folder: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL under another user")
 class TestAsRoot:
-    def test_a_folder_closed_to_the_server_s_user_is_said(self, folder: Path) -> None:
-        closed = folder / "closed"
+    def test_a_folder_closed_to_the_server_s_user_is_said(self, empty_folder: Path) -> None:
+        closed = empty_folder / "closed"
         closed.mkdir(mode=0o700)
         with pytest.raises(
             embedded.EmbeddedDatabaseError, match=r"the user pgserver when root starts it, and that user may not enter"
@@ -327,32 +328,32 @@ class TestAsRoot:
             embedded.start(closed / "data")
         assert closed.stat().st_mode & 0o777 == 0o700  # and nobody opened it
 
-    def test_a_folder_of_somebody_else_is_refused(self, folder: Path) -> None:
-        other = folder / "other"
+    def test_a_folder_of_somebody_else_is_refused(self, empty_folder: Path) -> None:
+        other = empty_folder / "other"
         other.mkdir()
         os.chown(other, 65534, 65534)
         with pytest.raises(embedded.EmbeddedDatabaseError, match="belongs to somebody else"):
             embedded.start(other)
 
     def test_programs_closed_to_the_server_s_user_are_copied(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self, empty_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wheel = place.wheel_binaries().parents[1]
-        closed = folder / "closed"
+        closed = empty_folder / "closed"
         closed.mkdir(mode=0o700)
         for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
             if part.exists():
                 shutil.copytree(part, closed / part.name, ignore=shutil.ignore_patterns("include", "*.a", "pginstall"))
         monkeypatch.setattr(place, "wheel_binaries", lambda: closed / wheel.name / "pginstall18" / "bin")
-        with embedded.start(folder / "data") as server:
-            assert server.bin_dir.is_relative_to(folder / "data")
+        with embedded.start(empty_folder / "data") as server:
+            assert server.bin_dir.is_relative_to(empty_folder / "data")
             assert ask(server, "SELECT 1") == 1
-        with embedded.start(folder / "data") as server:  # the copy serves again
+        with embedded.start(empty_folder / "data") as server:  # the copy serves again
             assert ask(server, "SELECT 1") == 1
         assert closed.stat().st_mode & 0o777 == 0o700
 
-    def test_an_ordinary_user_starts_it_as_himself(self, folder: Path) -> None:
-        data = folder / "data"
+    def test_an_ordinary_user_starts_it_as_himself(self, empty_folder: Path) -> None:
+        data = empty_folder / "data"
         data.mkdir()
         os.chown(data, 65534, 65534)
         nobody = {"user": 65534, "group": 65534, "extra_groups": []}
