@@ -98,9 +98,10 @@ def hash_password(password: str) -> str:
 def verify_password(stored: str | None, password: str) -> bool:
     """Whether the password matches; takes as long when there is no such person, so that timing tells nothing."""
     try:
-        return _PASSWORDS.verify(stored or _NOBODY, password) and stored is not None
+        _PASSWORDS.verify(stored or _NOBODY, password)
     except VerificationError:
         return False
+    return stored is not None
 
 
 def same(left: str, right: str) -> bool:
@@ -109,7 +110,7 @@ def same(left: str, right: str) -> bool:
 
 
 Lookup = Callable[[str], Principal | None]
-_lookup: Lookup = lambda hashed: None  # noqa: E731  (replaced by app.py)
+_lookup: Lookup | None = None
 _cache: dict[str, tuple[float, Principal]] = {}
 _cache_lock = threading.Lock()
 _CACHE_ENTRIES = 10_000
@@ -128,6 +129,8 @@ def principal_of(token: str, *, cache_seconds: float) -> Principal | None:
     found = _cache.get(hashed)
     if found is not None and found[0] > time.monotonic():
         return found[1]
+    if _lookup is None:
+        raise RuntimeError("auth.use_lookup has not been called")
     principal = _lookup(hashed)
     with _cache_lock:
         if len(_cache) >= _CACHE_ENTRIES:

@@ -11,7 +11,7 @@ class SettingsError(Exception):
     """The environment does not describe a shop that can run; the message says which variable and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """Everything that differs between two installations.
 

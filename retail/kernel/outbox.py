@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
 
 from retail.kernel import clock, db
@@ -188,7 +188,7 @@ def drain(limit: int = 10_000) -> int:
     return ran
 
 
-def dead_letters(session: Session, *, limit: int, after: str | None = None) -> Sequence[Mapping[str, Any]]:
+def dead_letters(session: Session, *, limit: int, after: str | None = None) -> Sequence[RowMapping]:
     """Deliveries that were given up, oldest event first: keyset by event id; `limit` rows at most."""
     statement = text(
         """

@@ -118,7 +118,7 @@ class Worker:
             job.run()
         except Exception as caught:
             error = f"{type(caught).__name__}: {caught}"[:2000]
-            log.error("job failed", job=job.name, exc_info=True)
+            log.exception("job failed", job=job.name)
         with db.transaction() as session:
             session.execute(
                 text("UPDATE job_lease SET last_error = :error WHERE name = :name"), {"error": error, "name": job.name}

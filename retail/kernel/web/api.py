@@ -150,7 +150,7 @@ def dump(schema: ma.Schema | None, result: Any) -> str:
     return json.dumps(payload, ensure_ascii=False, default=str)
 
 
-class ApiBlueprint(Blueprint):
+class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
     """A package's API routes. Everything declared here appears in the OpenAPI document as it behaves."""
 
     def read(

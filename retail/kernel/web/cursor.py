@@ -69,7 +69,7 @@ def decode_cursor(cursor: str | None, types: Sequence[Callable[[Any], Any]]) -> 
 def page_schema(item: type[ma.Schema]) -> type[ma.Schema]:
     """The schema of a page of `item`: ``{"items": [...], "next": "..." | null}``."""
     name = item.__name__.removesuffix("Schema") + "PageSchema"
-    fields = {
+    fields: dict[str, ma.fields.Field[Any]] = {
         "items": ma.fields.List(ma.fields.Nested(item), required=True),
         "next": ma.fields.String(required=True, allow_none=True),
     }

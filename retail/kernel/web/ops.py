@@ -6,6 +6,7 @@ from datetime import timedelta
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from retail.kernel import clock, db
 from retail.kernel.worker import HEARTBEAT_LATE_SECONDS
@@ -42,7 +43,7 @@ def blueprint(head: str) -> Blueprint:
                 row = session.execute(
                     _STATE, {"since": clock.now() - timedelta(seconds=HEARTBEAT_LATE_SECONDS), "now": clock.now()}
                 ).one()
-        except Exception:
+        except SQLAlchemyError:
             return _json({"status": "unavailable", "checks": {"database": "unreachable"}}, 503)
         checks["database"] = "ok"
         checks["migrations"] = "ok" if version == head else f"at {version}, needs {head}"
@@ -65,7 +66,7 @@ def blueprint(head: str) -> Blueprint:
             PENDING.set(row.pending)
             DEAD.set(row.dead)
             WORKERS.set(row.workers)
-        except Exception:
+        except SQLAlchemyError:
             WORKERS.set(float("nan"))
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
