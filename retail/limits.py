@@ -1,0 +1,63 @@
+"""Every limit the shop sets on a caller, in one place; the API's documentation and the tests read them here.
+
+A limit keeps one request's work and one caller's share bounded; none of them is a business promise that a customer
+could lose by it. Body size, page size and key length are the plumbing's (`kernel.web.api`, `.cursor`, `.idempotency`).
+"""
+
+# Orders and carts
+LINES_PER_ORDER = 100
+QUANTITY_PER_LINE = 9999
+OPEN_CARTS_PER_OWNER = 50
+POINTS_PER_ORDER = 10_000_000
+
+# Stock
+SKUS_PER_AVAILABILITY = 100
+LINES_PER_RECEIPT = 500
+QUANTITY_PER_MOVEMENT = 1_000_000
+HOLDS_PER_OWNER = 20
+HOLD_MINUTES = 15
+HOLD_MINUTES_LONGEST = 60
+
+# Pickup
+PICKUP_CODE_ATTEMPTS = 5
+PICKUP_CODE_ATTEMPT_WINDOW_SECONDS = 900
+
+# Catalog and stores
+VARIANTS_PER_PRODUCT = 200
+PRICES_PER_REQUEST = 500
+SKU_CHARACTERS = 64
+TITLE_CHARACTERS = 200
+TEXT_CHARACTERS = 10_000
+OPTIONS_PER_VARIANT = 20
+HOURS_PER_LOCATION = 50  # several intervals on each of seven days
+HOLIDAYS_PER_LOCATION = 1000
+DAYS_AHEAD = 366  # how far opening hours are searched before a store counts as never open
+
+# People
+NAME_CHARACTERS = 200
+IDENTITIES_PER_CUSTOMER = 20
+IDENTITY_CHARACTERS = 254  # RFC 5321, 4.5.3.1.3: the longest address that can be mailed
+LOGIN_CHARACTERS = 64
+PASSWORD_CHARACTERS_LEAST = 12
+PASSWORD_CHARACTERS_MOST = 200  # hashing an unbounded password is an attack on the processor
+KEYS_PER_CLIENT = 5
+
+# Log-in. Each counts per login or address AND per network address, in a fixed window.
+LOGINS_PER_NAME = 10
+LOGINS_PER_ADDRESS = 50
+LOGIN_WINDOW_SECONDS = 900
+CODES_PER_ADDRESS_OF_CUSTOMER = 5
+CODES_PER_CLIENT = 1000
+CODE_TRIES_PER_CLIENT = 3000
+CODE_WINDOW_SECONDS = 900
+CODE_ATTEMPTS = 5
+CODE_MINUTES = 10
+REFRESHES_PER_CLIENT = 10_000
+
+# How long log-ins last
+ACCESS_TOKEN_MINUTES = 15
+REFRESH_TOKEN_DAYS = 30
+STAFF_TOKEN_HOURS = 12
+KEY_OVERLAP_HOURS = 24
+KEY_OVERLAP_HOURS_LONGEST = 24 * 30
+TOKENS_KEPT_DAYS = 30  # after they ended, so that a reused refresh token is still recognized

@@ -1,0 +1,89 @@
+"""Locations, their hours and holidays, read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, time
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from retail.kernel.ids import parse_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class LocationName:
+    """What a location is called, and its zone (IANA)."""
+
+    id: UUID
+    code: str
+    name: str
+    name_ja: str | None
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocationFacts:
+    """What a pickup promise is computed from.
+
+    Attributes:
+        kind: ``store`` or ``warehouse``. zone: IANA name; hours and holidays are in it.
+        pickup_lead_minutes: minutes of open time that the store needs. pickup_keep_days: how long it keeps the goods.
+        capture_at: when cards are charged: ``placed``, ``ready`` or ``collected``.
+        hours: (weekday, opens, closes), 0 = Monday, several a day are normal.
+        holidays: (day, opens, closes): that day's only interval; closed when both are None.
+    """
+
+    id: UUID
+    code: str
+    kind: str
+    name: str
+    name_ja: str | None
+    zone: str
+    tax_region: str
+    pickup_enabled: bool
+    pickup_lead_minutes: int
+    pickup_keep_days: int
+    capture_at: str
+    hours: tuple[tuple[int, time, time], ...]
+    holidays: tuple[tuple[date, time | None, time | None], ...]
+
+
+_FACTS = """
+    SELECT l.id, l.code, l.kind, l.name, l.name_ja, l.zone, l.tax_region, l.pickup_enabled, l.pickup_lead_minutes,
+           l.pickup_keep_days, l.capture_at,
+           (SELECT json_agg(json_build_array(weekday, opens, closes) ORDER BY weekday, opens)
+            FROM location_hours WHERE location_id = l.id) AS hours,
+           (SELECT json_agg(json_build_array(on_day, opens, closes) ORDER BY on_day)
+            FROM location_holiday WHERE location_id = l.id) AS holidays
+    FROM location AS l
+    WHERE """
+_FACTS_BY_ID = text(_FACTS + "l.id = :id")
+_FACTS_BY_CODE = text(_FACTS + "l.code = :code")
+
+
+def pickup_location(session: Session, *, location: str | UUID) -> LocationFacts | None:
+    """A location by its id or code, with hours and holidays; one statement. None when there is none."""
+    key = location if isinstance(location, UUID) else parse_uuid(location)
+    statement, given = (_FACTS_BY_CODE, {"code": location}) if key is None else (_FACTS_BY_ID, {"id": key})
+    row = session.execute(statement, given).one_or_none()
+    if row is None:
+        return None
+    *plain, hours, holidays = row
+    opening = tuple(
+        (weekday, time.fromisoformat(opens), time.fromisoformat(shuts)) for weekday, opens, shuts in hours or ()
+    )
+    others = tuple((date.fromisoformat(day), _time(opens), _time(shuts)) for day, opens, shuts in holidays or ())
+    return LocationFacts(*plain, opening, others)
+
+
+def _time(text_: str | None) -> time | None:
+    return None if text_ is None else time.fromisoformat(text_)
+
+
+_NAMES = text("SELECT id, code, name, name_ja, zone FROM location WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+
+def locations_by_id(session: Session, *, location_ids: Sequence[UUID]) -> dict[UUID, LocationName]:
+    """The names of these locations; unknown ones are missing."""
+    return {row.id: LocationName(*row) for row in session.execute(_NAMES, {"ids": list(location_ids)}).all()}

@@ -1,0 +1,56 @@
+"""Which permissions exist and which role holds which. One permission string stands on each route; denied by default."""
+
+from collections.abc import Mapping
+
+PERMISSIONS = frozenset(
+    [
+        "catalog.read",
+        "catalog.write",
+        "stores.read",
+        "stores.write",
+        "customers.read",
+        "customers.write",
+        "staff.manage",
+        "clients.manage",
+        "deliveries.manage",
+        "stock.read",
+        "stock.write",
+        "carts.write",
+        "orders.place",
+        "orders.read",
+        "orders.cancel",
+        "orders.refund",
+        "pickups.read",
+        "pickups.work",
+        "points.read",
+        "me",
+        "support.read",
+        "support.write",
+        "auth.customers",
+        "till.sell",
+    ]
+)
+CUSTOMER_PERMISSIONS = frozenset({"me", "carts.write", "orders.place", "catalog.read", "stores.read", "stock.read"})
+GRANTABLE = PERMISSIONS - {"me"}  # `me` is what only a customer has
+
+_LOOK = frozenset({"catalog.read", "stores.read", "stock.read", "orders.read", "points.read"})
+_ASSOCIATE = _LOOK | {"pickups.read", "pickups.work", "carts.write", "orders.place", "till.sell"}
+_AGENT = _LOOK | {
+    "customers.read",
+    "customers.write",
+    "orders.cancel",
+    "orders.refund",
+    "pickups.read",
+    "support.read",
+    "support.write",
+}
+
+ROLES: Mapping[str, frozenset[str]] = {
+    "associate": _ASSOCIATE,
+    "manager": _ASSOCIATE | {"stock.write", "orders.cancel", "orders.refund"},
+    "agent": _AGENT,
+    "supervisor": _AGENT | {"deliveries.manage"},
+    "analyst": _LOOK,
+    "admin": GRANTABLE,
+}
+STORE_ROLES = frozenset({"associate", "manager"})  # bound to the stores of `staff_location`; the others act everywhere
