@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from flask import Flask
 from flask_smorest import Api
+from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import inventory.commands
@@ -76,7 +77,8 @@ def create_app(settings: Settings | None = None) -> Flask:
             app.register_blueprint(pages)
     app.register_blueprint(docs.pages())
     app.register_blueprint(ops.blueprint(MIGRATION_HEAD.read_text().strip()))
-    app.register_error_handler(Exception, problems.answer)
+    for error in (HTTPException, Exception):  # flask-smorest has registered its own answer for HTTPException
+        app.register_error_handler(error, problems.answer)
     return app
 
 

@@ -296,7 +296,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         if_match: bool = False,
     ) -> None:
         """Store what flask-smorest needs to document the route (the form its own decorators would have left)."""
-        parameters: list[dict[str, Any]] = []
+        parameters: list[dict[str, Any] | str] = []
         if body is not None:
             parameters.append({"in": "json", "required": True, "schema": body})
         if query is not None:
@@ -310,18 +310,15 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         )
         statuses |= {"400", "422"} if idempotent else set()
         statuses |= {"412", "428"} if if_match else set()
-        headers = []
         if idempotent:
-            headers.append({"$ref": "#/components/parameters/IdempotencyKey"})
+            parameters.append("IdempotencyKey")
         if if_match:
-            headers.append({"$ref": "#/components/parameters/IfMatch"})
+            parameters.append("IfMatch")
         manual: dict[str, Any] = {
             "responses": {code: {"$ref": "#/components/responses/Problem"} for code in sorted(statuses)},
             "security": [] if permission == PUBLIC else [{"bearer": []}],
             "x-permission": permission,
         }
-        if headers:
-            manual["parameters"] = headers
         success: dict[str, Any] = {"schema": answer, "description": "Done", "content_type": None}
         if answer is None:
             success.pop("schema")

@@ -7,7 +7,7 @@ import marshmallow as ma
 import sqlalchemy.exc
 import structlog
 from flask import Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from retail.kernel import db, errors
 from retail.kernel.errors import Problem
@@ -123,8 +123,6 @@ def answer(error: BaseException) -> Response:
         response.headers["Retry-After"] = str(problem.retry_after_seconds)
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, HTTPException) and error.code == 405:
-        response.headers.extend(
-            dict(error.get_headers()).items() & {("Allow", dict(error.get_headers()).get("Allow", ""))}
-        )
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
