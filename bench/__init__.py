@@ -1,0 +1,1 @@
+"""Proofs by measuring: our speed beside the database's own limit, and no unit sold twice under load."""
