@@ -103,9 +103,12 @@ def engine() -> Engine:
     return _engine
 
 
-def _before_execute(conn: Connection, *_: Any) -> None:
+_BRACKETS = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")  # no work, like BEGIN and COMMIT
+
+
+def _before_execute(conn: Connection, _cursor: Any, statement: str, *_: Any) -> None:
     if (count := _counter.get()) is not None:
-        count.statements += 1
+        count.statements += not statement.startswith(_BRACKETS)
         conn.info["started"] = time.perf_counter()
 
 

@@ -69,12 +69,9 @@ def pickup_location(session: Session, *, location: str | UUID) -> LocationFacts 
     row = session.execute(statement, given).one_or_none()
     if row is None:
         return None
-    *plain, hours, holidays = row
-    opening = tuple(
-        (weekday, time.fromisoformat(opens), time.fromisoformat(shuts)) for weekday, opens, shuts in hours or ()
-    )
-    others = tuple((date.fromisoformat(day), _time(opens), _time(shuts)) for day, opens, shuts in holidays or ())
-    return LocationFacts(*plain, opening, others)
+    hours = tuple((day, time.fromisoformat(opens), time.fromisoformat(shuts)) for day, opens, shuts in row.hours or ())
+    holidays = tuple((date.fromisoformat(day), _time(opens), _time(shuts)) for day, opens, shuts in row.holidays or ())
+    return LocationFacts(**{**row._mapping, "hours": hours, "holidays": holidays})
 
 
 def _time(text_: str | None) -> time | None:
