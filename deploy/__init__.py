@@ -1,0 +1,1 @@
+"""How the product is put to work: the demo on one machine, containers, replicas. The product itself never imports it."""
