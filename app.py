@@ -1,7 +1,9 @@
 """The composition root: `create_app()`, the `retail` command, and the tables of who is wired to whom. Nobody imports it."""
 
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import Flask
@@ -58,11 +60,19 @@ def wire(settings: Settings) -> None:
     auth.use_lookup(staff.principal_of_token)
 
 
+class _SynchronousFlask(Flask):
+    """Flask without the question, asked several times per request, whether a function is a coroutine. None is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """The web application (API, console, docs, health)."""
     settings = settings or Settings.from_environment()
     wire(settings)
-    app = Flask("retail", static_folder=None)
+    app = _SynchronousFlask("retail", static_folder=None)
     app.config.update(docs.SMOREST_CONFIG, MAX_CONTENT_LENGTH=2_000_000, SECRET_KEY=settings.secret_key)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     if settings.trusted_proxies:

@@ -31,7 +31,7 @@ from retail.kernel.errors import (
     UnsupportedMediaType,
 )
 from retail.kernel.idempotency import Claim, Replayed, new_claim
-from retail.kernel.web import problems
+from retail.kernel.web import problems, requests
 
 PUBLIC = "public"
 MAX_BODY_BYTES = 1_000_000
@@ -92,7 +92,7 @@ def begin_call(permission: str, *, if_match: bool = False) -> Call:
         principal.require(permission)
     g.principal = principal
     return Call(
-        principal, clock.now(), g.get("request_id", ""), request.remote_addr or "", _if_match() if if_match else 0
+        principal, clock.now(), requests.request_id(), request.remote_addr or "", _if_match() if if_match else 0
     )
 
 

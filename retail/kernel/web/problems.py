@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from retail.kernel import db, errors
 from retail.kernel.errors import Problem
+from retail.kernel.web import requests
 
 log = structlog.get_logger()
 TYPE_BASE = "urn:retail:problem:"
@@ -104,7 +105,7 @@ def body_of(problem: Problem) -> dict[str, Any]:
         "detail": problem.detail,
         "instance": request.path,
         "code": problem.code,
-        "request_id": g.get("request_id", ""),
+        "request_id": requests.request_id(),
     }
     if problem.errors:
         body["errors"] = problem.errors
@@ -115,7 +116,7 @@ def answer(error: BaseException) -> Response:
     """The HTTP answer to an error; unexpected ones are logged with their trace."""
     problem = problem_of(error)
     if problem.status >= 500 and not isinstance(error, Problem):
-        log.error("request failed", request_id=g.get("request_id", ""), exc_info=error)
+        log.error("request failed", request_id=requests.request_id(), exc_info=error)
     g.problem_code = problem.code
     response = Response(json.dumps(body_of(problem), ensure_ascii=False, default=str), problem.status)
     response.content_type = "application/problem+json"
