@@ -1,0 +1,182 @@
+"""What may be asked about stock, and how its rows are found. Answers are dicts and plain values; nothing here changes anything."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from retail.kernel import ids
+
+ELSEWHERE_MOST = 20
+
+# What is left of `held` once expired holds are read out. The index search runs only where something is held at all.
+EXPIRED = """
+    CASE WHEN level.held = 0 THEN 0 ELSE coalesce((
+        SELECT sum(quantity) FROM reservation
+        WHERE state = 'held' AND variant_id = level.variant_id AND location_id = level.location_id AND expires_at <= :now), 0)
+    END
+"""
+
+# What a level's counters must be: the sums of its movements, and of its open reservations.
+BUCKETS = """
+    coalesce(sum(CASE 'outside' WHEN from_bucket THEN quantity WHEN to_bucket THEN -quantity ELSE 0 END), 0) AS on_hand,
+    coalesce(sum(CASE 'allocated' WHEN to_bucket THEN quantity WHEN from_bucket THEN -quantity ELSE 0 END), 0) AS allocated,
+    coalesce(sum(CASE 'held' WHEN to_bucket THEN quantity WHEN from_bucket THEN -quantity ELSE 0 END), 0) AS held,
+    coalesce(sum(CASE 'unavailable' WHEN to_bucket THEN quantity WHEN from_bucket THEN -quantity ELSE 0 END), 0) AS unavailable
+"""
+PROMISES = """
+    coalesce(sum(quantity) FILTER (WHERE state = 'allocated'), 0) AS allocated,
+    coalesce(sum(quantity) FILTER (WHERE state = 'held'), 0) AS held
+"""
+
+_LEVEL = f"""
+    SELECT variant.sku, variant.title, variant.title_ja, location.code, location.name, location.name_ja,
+           level.variant_id, level.location_id, level.on_hand, level.allocated, CAST(level.held - {EXPIRED} AS integer) AS held,
+           level.unavailable, level.safety, level.backorder_limit, level.version, level.updated_at
+    FROM stock_level AS level
+    JOIN variant ON variant.id = level.variant_id
+    JOIN location ON location.id = level.location_id
+"""  # noqa: S608
+_LEVELS_FOR = text(
+    _LEVEL + "WHERE level.location_id = :location_id AND level.variant_id = ANY(:variant_ids) ORDER BY variant.sku"
+)
+_LEVELS_AT = text(
+    _LEVEL
+    + """
+    WHERE level.location_id = :location_id AND (CAST(:after AS uuid) IS NULL OR level.variant_id > :after)
+    ORDER BY level.variant_id LIMIT :limit
+    """
+)
+_PLACES_FOR = text(
+    f"""
+    SELECT variant.id AS variant_id, variant.sku, location.id, location.code, location.name, location.name_ja,
+           greatest(0, coalesce(level.on_hand - level.allocated - level.held + {EXPIRED} - level.unavailable - level.safety, 0)) AS available
+    FROM variant
+    CROSS JOIN LATERAL (SELECT location_id FROM stock_level WHERE variant_id = variant.id
+                        UNION
+                        SELECT unnest(CAST(:location_ids AS uuid[]))) AS place
+    JOIN location ON location.id = place.location_id
+    LEFT JOIN stock_level AS level ON level.variant_id = variant.id AND level.location_id = location.id
+    WHERE variant.id = ANY(:variant_ids)
+    """  # noqa: S608
+)
+_LOCATIONS = text(
+    "SELECT id, code, name, name_ja FROM location WHERE code = ANY(:codes) OR id = ANY(CAST(:ids AS uuid[]))"
+)
+_MOVEMENTS = text(
+    """
+    SELECT seq, from_bucket, to_bucket, quantity, cause, cause_id, reason, actor, at
+    FROM stock_movement
+    WHERE variant_id = :variant_id AND location_id = :location_id AND (CAST(:before AS bigint) IS NULL OR seq < :before)
+    ORDER BY seq DESC LIMIT :limit
+    """
+)
+
+
+def level_dict(row: Any) -> dict[str, Any]:
+    """A level as LevelSchema shows it; `held` without expired holds."""
+    return {
+        "location": {"id": row.location_id, "code": row.code, "name": row.name, "name_ja": row.name_ja},
+        "variant_id": row.variant_id,
+        "sku": row.sku,
+        "title": row.title,
+        "title_ja": row.title_ja,
+        "on_hand": row.on_hand,
+        "allocated": row.allocated,
+        "held": row.held,
+        "unavailable": row.unavailable,
+        "safety": row.safety,
+        "backorder_limit": row.backorder_limit,
+        "available": max(0, row.on_hand - row.allocated - row.held - row.unavailable - row.safety),
+        "version": row.version,
+        "updated_at": row.updated_at,
+    }
+
+
+def levels_for(
+    session: Session, *, location_id: uuid.UUID, variant_ids: Sequence[uuid.UUID], now: datetime
+) -> list[dict[str, Any]]:
+    """The levels of these variants at one location, by SKU; a variant never received there is left out. One statement."""
+    params = {"location_id": location_id, "variant_ids": list(variant_ids), "now": now}
+    return [level_dict(row) for row in session.execute(_LEVELS_FOR, params)]
+
+
+def levels_at(
+    session: Session, *, location_id: uuid.UUID, after: uuid.UUID | None, limit: int, now: datetime
+) -> list[dict[str, Any]]:
+    """Up to `limit` levels of one location in the order of variant_id, from the one after `after` on. One statement."""
+    params = {"location_id": location_id, "after": after, "limit": limit, "now": now}
+    return [level_dict(row) for row in session.execute(_LEVELS_AT, params)]
+
+
+def movements_of(
+    session: Session, *, location_id: uuid.UUID, variant_id: uuid.UUID, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Up to `limit` movements of one level, newest first, from the one before `before` on. One statement."""
+    params = {"location_id": location_id, "variant_id": variant_id, "before": before, "limit": limit}
+    return [dict(row) for row in session.execute(_MOVEMENTS, params).mappings()]
+
+
+def locations_named(session: Session, *, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Locations by what they were called, id or code: ``{name: {id, code, name, name_ja}}``; unknown names are left out."""
+    keys = [key for key in map(ids.parse_uuid, names) if key is not None]
+    rows = session.execute(_LOCATIONS, {"codes": list(names), "ids": keys}).mappings().all()
+    by_name = {str(row["id"]): row for row in rows} | {row["code"]: row for row in rows}
+    found = {}
+    for name in names:
+        key = ids.parse_uuid(name)
+        row = by_name.get(name) or by_name.get(str(key))
+        if row is not None:
+            found[name] = dict(row)
+    return found
+
+
+Shortage = tuple[str, dict[str, Any], list[dict[str, Any]]]
+
+
+def places_for(
+    session: Session, *, keys: Sequence[tuple[uuid.UUID, uuid.UUID]], now: datetime
+) -> dict[tuple[uuid.UUID, uuid.UUID], Shortage]:
+    """For each (variant, location): its SKU, the location, and up to ELSEWHERE_MOST others that have some, most first.
+
+    One statement. An unknown variant or location answers with its bare id.
+    """
+    params = {
+        "variant_ids": list({variant for variant, _ in keys}),
+        "location_ids": list({location for _, location in keys}),
+        "now": now,
+    }
+    skus: dict[uuid.UUID, str] = {}
+    places: dict[uuid.UUID, dict[str, Any]] = {}
+    stocked: dict[uuid.UUID, dict[uuid.UUID, int]] = {}
+    for row in session.execute(_PLACES_FOR, params):
+        skus[row.variant_id] = row.sku
+        places[row.id] = {"id": row.id, "code": row.code, "name": row.name, "name_ja": row.name_ja}
+        if row.available:
+            stocked.setdefault(row.variant_id, {})[row.id] = row.available
+    answer: dict[tuple[uuid.UUID, uuid.UUID], Shortage] = {}
+    for variant, location in keys:
+        others = sorted(
+            ((count, places[place]) for place, count in stocked.get(variant, {}).items() if place != location),
+            key=lambda other: (-other[0], other[1]["code"]),
+        )
+        elsewhere = [{"location": place, "available": count} for count, place in others[:ELSEWHERE_MOST]]
+        answer[variant, location] = (skus.get(variant, str(variant)), places.get(location, {"id": location}), elsewhere)
+    return answer
+
+
+def is_recorded(session: Session, *, key: str | None) -> bool:
+    """Whether a movement with this idempotency key exists."""
+    statement = text("SELECT 1 FROM stock_movement WHERE idempotency_key = :key")
+    return session.execute(statement, {"key": key}).one_or_none() is not None
+
+
+def lock_level(session: Session, *, location_id: uuid.UUID, variant_id: uuid.UUID) -> None:
+    """Lock one level (nobody moves stock there until the transaction ends). No other lock may be taken before it."""
+    statement = text(
+        "SELECT 1 FROM stock_level WHERE variant_id = :variant_id AND location_id = :location_id FOR UPDATE"
+    )
+    session.execute(statement, {"variant_id": variant_id, "location_id": location_id})
