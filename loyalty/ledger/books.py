@@ -1,0 +1,49 @@
+"""What all doors of the ledger share: the account's lock, running a statement with fresh eyes, and repeated keys."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, TextClause
+from sqlalchemy.orm import Session
+
+from loyalty import queries
+from retail.kernel.errors import Conflict
+
+# The row is locked in its newest version; `fresh` is empty when that is not the version this statement sees, that is
+# when somebody changed the account, and so perhaps its lots, after the statement began. {customer} names whose account.
+LOCKED_ACCOUNT = """
+    account AS (
+        SELECT customer_id, ctid AS version FROM points_account WHERE customer_id = {customer} FOR NO KEY UPDATE
+    ), fresh AS (
+        SELECT seen.customer_id
+        FROM points_account AS seen JOIN account ON account.customer_id = seen.customer_id AND account.version = seen.ctid
+    )"""
+STALE = "(EXISTS (SELECT FROM account) AND NOT EXISTS (SELECT FROM fresh)) AS stale"
+
+
+class KeyReused(Conflict):
+    """The key of a points transaction was used for another one."""
+
+    code, title = "points_key_reused", "This key was used for another points transaction"
+
+
+def run_fresh(session: Session, statement: TextClause, params: Mapping[str, Any]) -> Row[Any]:
+    """Run a statement that ends in one row with `stale`, a second time if it had waited behind somebody's change."""
+    row = session.execute(statement, params).one()
+    # The lock is held now, so the second run cannot be stale.
+    return session.execute(statement, params).one() if row.stale else row
+
+
+def booked_before(session: Session, *, key: str, kind: str, order_id: uuid.UUID | None) -> int | None:
+    """How many points the transaction with this key moved; None when there is none.
+
+    Raises:
+        KeyReused: it is of another kind or another order.
+    """
+    found = queries.transaction_by_key(session, key=key)
+    if found is None:
+        return None
+    if (found.kind, found.order_id) != (kind, order_id):
+        raise KeyReused
+    return found.points

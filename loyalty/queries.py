@@ -1,0 +1,145 @@
+"""Questions about points, and the locks of the ledger. Balances are read by lots at `now`, never from the cache."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from retail.kernel.errors import NotFound
+
+_POINTS = text(
+    """
+    SELECT coalesce(lots.available, 0) AS available, coalesce(a.held, 0) AS held, coalesce(a.owed, 0) AS owed,
+           coalesce(lots.lots_open, 0) AS lots_open, lots.next_at, lots.next_points
+    FROM customer AS c
+    LEFT JOIN points_account AS a ON a.customer_id = c.id
+    LEFT JOIN LATERAL (
+        SELECT CAST(sum(remaining) AS bigint) AS available, count(*) AS lots_open, min(expires_at) AS next_at,
+               CAST(sum(remaining) FILTER (WHERE expires_at = first_at) AS bigint) AS next_points
+        FROM (SELECT remaining, expires_at, min(expires_at) OVER () AS first_at FROM points_lot
+              WHERE customer_id = c.id AND remaining > 0 AND expires_at > :now AND available_from <= :now) AS open_lots
+    ) AS lots ON true
+    WHERE c.id = :customer_id
+    """
+)
+
+
+def points_of(session: Session, *, customer_id: uuid.UUID, now: datetime) -> dict[str, Any]:
+    """A customer's points at `now`; all zero for one who never had any. One statement.
+
+    ``{"available", "held", "owed", "lots_open", "next_expiry": {"points", "at"} | None}``: what she can spend, what open
+    orders have put aside, what future earning will pay off first, how many lots she can spend from, what runs out next.
+
+    Raises:
+        NotFound: there is no such customer.
+    """
+    row = session.execute(_POINTS, {"customer_id": customer_id, "now": now}).one_or_none()
+    if row is None:
+        raise NotFound("There is no such customer")
+    return {
+        "available": row.available,
+        "held": row.held,
+        "owed": row.owed,
+        "lots_open": row.lots_open,
+        "next_expiry": None if row.next_at is None else {"points": row.next_points, "at": row.next_at},
+    }
+
+
+_ENTRIES = text(
+    """
+    SELECT t.id, t.seq, t.kind, t.order_id, t.reason, t.at, entries.points, entries.held, entries.owed, entries.entries
+    FROM customer AS c
+    LEFT JOIN LATERAL (
+        SELECT * FROM points_transaction
+        WHERE customer_id = c.id AND (CAST(:before AS bigint) IS NULL OR seq < CAST(:before AS bigint))
+        ORDER BY seq DESC LIMIT :limit
+    ) AS t ON true
+    LEFT JOIN LATERAL (
+        SELECT CAST(coalesce(sum(e.points) FILTER (WHERE e.account = 'member'), 0) AS bigint) AS points,
+               CAST(coalesce(sum(e.points) FILTER (WHERE e.account = 'held'), 0) AS bigint) AS held,
+               CAST(coalesce(-sum(e.points) FILTER (WHERE e.account = 'owed'), 0) AS bigint) AS owed,
+               jsonb_agg(jsonb_build_object('account', e.account, 'points', e.points, 'lot_id', e.lot_id)
+                         ORDER BY e.position) AS entries
+        FROM points_entry AS e WHERE e.transaction_id = t.id
+    ) AS entries ON true
+    WHERE c.id = :customer_id
+    ORDER BY t.seq DESC
+    """
+)
+
+
+def entries_of(session: Session, *, customer_id: uuid.UUID, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """A customer's points transactions, newest first, `limit` rows at most, older than sequence `before`. One statement.
+
+    Each: id, seq, kind, order_id, reason, at; `points`, `held`, `owed` are what it changed on her balances; `entries`
+    are its sides ``{"account", "points", "lot_id"}``, which sum to zero.
+
+    Raises:
+        NotFound: there is no such customer.
+    """
+    params = {"customer_id": customer_id, "before": before, "limit": limit}
+    rows = session.execute(_ENTRIES, params).mappings().all()
+    if not rows:
+        raise NotFound("There is no such customer")
+    return [dict(row) for row in rows if row["id"] is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFacts:
+    """A hold: whose, how many points, and open | burned | released | expired."""
+
+    customer_id: uuid.UUID
+    points: int
+    refunded: int
+    state: str
+
+
+def hold_of(session: Session, *, order_id: uuid.UUID) -> HoldFacts | None:
+    """The order's hold on points, if it ever had one."""
+    statement = text("SELECT customer_id, points, refunded, state FROM points_hold WHERE order_id = :order_id")
+    row = session.execute(statement, {"order_id": order_id}).one_or_none()
+    return None if row is None else HoldFacts(row.customer_id, row.points, row.refunded, row.state)
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionFacts:
+    """What a transaction of the ledger was for, and how many points it moved from one side to the other."""
+
+    kind: str
+    order_id: uuid.UUID | None
+    points: int
+
+
+_BY_KEY = text(
+    """
+    SELECT t.kind, t.order_id, CAST(coalesce(sum(e.points) FILTER (WHERE e.points > 0), 0) AS bigint) AS points
+    FROM points_transaction AS t LEFT JOIN points_entry AS e ON e.transaction_id = t.id
+    WHERE t.key = :key GROUP BY t.id
+    """
+)
+
+
+def transaction_by_key(session: Session, *, key: str) -> TransactionFacts | None:
+    """The transaction that was booked under `key`."""
+    row = session.execute(_BY_KEY, {"key": key}).one_or_none()
+    return None if row is None else TransactionFacts(row.kind, row.order_id, row.points)
+
+
+_LOCK_EXPIRED = text(
+    """
+    SELECT customer_id FROM points_account
+    WHERE customer_id IN (SELECT customer_id FROM points_lot WHERE remaining > 0 AND expires_at <= :now
+                          ORDER BY expires_at LIMIT :limit)
+    ORDER BY customer_id
+    FOR NO KEY UPDATE
+    """
+)
+
+
+def lock_accounts_with_expired(session: Session, *, now: datetime, limit: int) -> Sequence[uuid.UUID]:
+    """Lock the accounts that own the `limit` longest expired lots with points in them, in the order of their ids."""
+    return session.execute(_LOCK_EXPIRED, {"now": now, "limit": limit}).scalars().all()
