@@ -136,3 +136,79 @@ class StockAdjusted(Event):
     delta: int
     reason: str
     customer_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductChanged(Event):
+    """A product was made or changed; `fields` names what (``created``, ``variants``, or columns)."""
+
+    aggregate: ClassVar[str] = "product_id"
+    product_id: uuid.UUID
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricesSet(Event):
+    """Prices were set in one list."""
+
+    aggregate: ClassVar[str] = "price_list_id"
+    price_list_id: uuid.UUID
+    skus: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocationChanged(Event):
+    """A location was made or changed; `fields` names what (``created``, ``hours``, ``holidays``, or columns)."""
+
+    aggregate: ClassVar[str] = "location_id"
+    location_id: uuid.UUID
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerChanged(Event):
+    """A customer's name or language was changed."""
+
+    aggregate: ClassVar[str] = "customer_id"
+    customer_id: uuid.UUID
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityLinked(Event):
+    """An address or number now names this customer, with this assurance."""
+
+    aggregate: ClassVar[str] = "identity_id"
+    customer_id: uuid.UUID
+    identity_id: uuid.UUID
+    kind: str
+    assurance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityUnlinked(Event):
+    """An address or number no longer names this customer: ``removed`` by hand, or ``proven`` by another person."""
+
+    aggregate: ClassVar[str] = "identity_id"
+    customer_id: uuid.UUID
+    identity_id: uuid.UUID
+    kind: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffChanged(Event):
+    """A member of staff was added, changed or switched off; `fields` names what, never a password."""
+
+    aggregate: ClassVar[str] = "staff_id"
+    staff_id: uuid.UUID
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientChanged(Event):
+    """An API client was made or changed, or a key issued or revoked; `fields` names what, never a key."""
+
+    aggregate: ClassVar[str] = "client_id"
+    client_id: uuid.UUID
+    fields: list[str]

@@ -191,6 +191,13 @@ def all_rows(
     return session.execute(statement, params or {}).all()
 
 
+def contains(q: str | None) -> str | None:
+    """The LIKE pattern of texts that contain `q` literally; None for None."""
+    if q is None:
+        return None
+    return "%" + q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
 def is_disconnect(error: BaseException) -> bool:
     """Whether the database went away under us, rather than refusing what we said."""
     if isinstance(error, sa.exc.TimeoutError):
