@@ -93,7 +93,7 @@ class Claim:
         principal, key, fingerprint: who, which key, SHA-256 of method, path and body.
         now: the request's moment.
         resource: what an earlier, interrupted run of the same request had created, else None.
-        finished: whether the answer has been stored.
+        finished: whether the answer has been stored. body: that answer.
     """
 
     principal: str
@@ -102,6 +102,7 @@ class Claim:
     now: datetime
     resource: str | None = None
     finished: bool = False
+    body: str = ""
     _leased: bool = field(default=False)
 
     @property
@@ -150,7 +151,7 @@ class Claim:
             "now": self.now,
         }
         session.execute(_SETTLE if self._leased else _FINISH, params)
-        self.finished = True
+        self.finished, self.body = True, body
 
     def release(self, session: Session) -> None:
         """Give a lease back before its time: forget the row if nothing was created, else let a repeat resume at once."""

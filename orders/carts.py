@@ -1,0 +1,359 @@
+"""Carts: what is about to be bought, where, and with how many points. Priced when looked at, fixed when placed.
+
+Every edit names the version it was made against: the version moves first, by one conditional UPDATE, which also
+serializes the edits of a cart.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from inventory import reservations
+from inventory.reservations import Demand
+from loyalty import earning
+from orders import pricing
+from orders.checkout import CartEmpty, Item, NotForSale
+from orders.ownership import cart_of, channel_of, customer_for
+from orders.queries import carts as cart_queries
+from orders.queries.carts import CartFacts, CartLineFacts
+from retail import limits
+from retail import queries as ground
+from retail.kernel.auth import Principal
+from retail.kernel.errors import Conflict, Invalid, NotFound, Stale
+from retail.kernel.ids import new_id
+from retail.queries import LocationFacts, Offer
+
+
+class CartClosed(Conflict):
+    """The cart has become an order and is not edited any more."""
+
+    code, title = "cart_closed", "The cart has been placed"
+
+
+class TooManyLines(Invalid):
+    """More lines than limits.LINES_PER_ORDER."""
+
+    code, title = "too_many_lines", "The cart has too many lines"
+
+
+class TooManyCarts(Conflict):
+    """More open carts than limits.OPEN_CARTS_PER_OWNER."""
+
+    code, title = "too_many_carts", "There are too many open carts"
+
+
+_CREATE = text(
+    """
+    INSERT INTO cart (id, owner, customer_id, channel_code, location_id, method, points_to_spend, created_at, updated_at)
+    VALUES (:id, :owner, :customer_id, :channel_code, :location_id, :method, :points_to_spend, :now, :now)
+    """
+)
+_TOUCH = text(
+    """
+    UPDATE cart SET version = version + 1, updated_at = :now
+    WHERE id = :cart_id AND version = :version AND state = 'open' RETURNING version
+    """
+)
+_CHANGE = text(
+    """
+    UPDATE cart SET location_id = :location_id, method = :method, points_to_spend = :points_to_spend WHERE id = :cart_id
+    """
+)
+_ADD = text(
+    """
+    INSERT INTO cart_line (id, cart_id, position, variant_id, quantity)
+    SELECT :id, :cart_id, coalesce(max(position), 0) + 1, :variant_id, :quantity FROM cart_line WHERE cart_id = :cart_id
+    """
+)
+_QUANTITY = text("UPDATE cart_line SET quantity = :quantity WHERE id = :line_id AND cart_id = :cart_id RETURNING id")
+_REMOVE = text("DELETE FROM cart_line WHERE id = :line_id AND cart_id = :cart_id RETURNING id")
+
+
+def create(
+    session: Session,
+    *,
+    caller: Principal,
+    now: datetime,
+    lines: Sequence[Item] = (),
+    location: str | None = None,
+    method: str = "pickup",
+    points_to_spend: int = 0,
+    customer_id: UUID | None = None,
+) -> dict[str, Any]:
+    """A new cart in the caller's channel, for herself (customers) or for the named customer (clients, staff).
+
+    Returns: the cart, priced (see `show`).
+
+    Raises:
+        TooManyCarts, TooManyLines, NotForSale, NotFound, Invalid: nothing was made.
+    """
+    if cart_queries.open_carts(session, owner=caller.actor) >= limits.OPEN_CARTS_PER_OWNER:
+        raise TooManyCarts(f"At most {limits.OPEN_CARTS_PER_OWNER} carts may be open")
+    customer = customer_for(session, customer_id=customer_id, caller=caller)
+    place = _location(session, location)
+    cart_id = new_id()
+    row = {
+        "id": cart_id,
+        "owner": caller.actor,
+        "customer_id": customer.id if customer else None,
+        "channel_code": channel_of(caller),
+        "location_id": place.id if place else None,
+        "method": method,
+        "points_to_spend": points_to_spend,
+        "now": now,
+    }
+    session.execute(_CREATE, row)
+    if lines:
+        _insert(session, cart_of(session, cart_id=cart_id, caller=caller), lines, now=now)
+    return show(session, cart_id=cart_id, caller=caller, now=now)
+
+
+def change(
+    session: Session, *, cart_id: UUID, version: int, changes: Mapping[str, Any], caller: Principal, now: datetime
+) -> dict[str, Any]:
+    """Set any of location (code or id, None to forget it), method, points_to_spend. Returns the priced cart.
+
+    Raises:
+        NotFound, CartClosed, Stale, Invalid: nothing was changed.
+    """
+    cart = _touch(session, cart_id=cart_id, version=version, caller=caller, now=now)
+    location_id = cart.location_id
+    if "location" in changes:
+        place = _location(session, changes["location"])
+        location_id = place.id if place else None
+    row = {
+        "cart_id": cart_id,
+        "location_id": location_id,
+        "method": changes.get("method", cart.method),
+        "points_to_spend": changes.get("points_to_spend", cart.points_to_spend),
+    }
+    session.execute(_CHANGE, row)
+    return show(session, cart_id=cart_id, caller=caller, now=now)
+
+
+def add_line(
+    session: Session, *, cart_id: UUID, version: int, sku: str, quantity: int, caller: Principal, now: datetime
+) -> dict[str, Any]:
+    """Add a line; the same SKU may stand on several (a gift and an own one). Returns the priced cart.
+
+    Raises:
+        NotFound, CartClosed, Stale, TooManyLines, NotForSale: nothing was changed.
+    """
+    cart = _touch(session, cart_id=cart_id, version=version, caller=caller, now=now)
+    _insert(session, cart, [Item(quantity, sku)], now=now)
+    return show(session, cart_id=cart_id, caller=caller, now=now)
+
+
+def change_line(
+    session: Session, *, cart_id: UUID, line_id: UUID, version: int, quantity: int, caller: Principal, now: datetime
+) -> dict[str, Any]:
+    """Set a line's quantity. Returns the priced cart.
+
+    Raises:
+        NotFound, CartClosed, Stale: nothing was changed.
+    """
+    _touch(session, cart_id=cart_id, version=version, caller=caller, now=now)
+    given = {"line_id": line_id, "cart_id": cart_id, "quantity": quantity}
+    if session.execute(_QUANTITY, given).one_or_none() is None:
+        raise NotFound
+    return show(session, cart_id=cart_id, caller=caller, now=now)
+
+
+def remove_line(
+    session: Session, *, cart_id: UUID, line_id: UUID, version: int, caller: Principal, now: datetime
+) -> dict[str, Any]:
+    """Take a line out. Returns the priced cart.
+
+    Raises:
+        NotFound, CartClosed, Stale: nothing was changed.
+    """
+    _touch(session, cart_id=cart_id, version=version, caller=caller, now=now)
+    if session.execute(_REMOVE, {"line_id": line_id, "cart_id": cart_id}).one_or_none() is None:
+        raise NotFound
+    return show(session, cart_id=cart_id, caller=caller, now=now)
+
+
+def hold(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
+    """Put the cart's stock at its store aside for limits.HOLD_MINUTES; replaces an earlier hold of the cart.
+
+    Returns: ``{"cart_id", "expires_at"}``.
+
+    Raises:
+        NotFound, CartClosed, CartEmpty, Invalid: no such cart, or no lines or store in it.
+        OutOfStock: nothing was held.
+    """
+    cart = _open(cart_of(session, cart_id=cart_id, caller=caller))
+    if not cart.lines:
+        raise CartEmpty
+    if cart.location_id is None:
+        raise Invalid(errors=[{"field": "location", "code": "required", "detail": "Choose a store first"}])
+    expires_at = reservations.hold(
+        session,
+        owner_id=cart.id,
+        demands=[
+            Demand(variant_id=line.variant_id, location_id=cart.location_id, quantity=line.quantity, line_id=line.id)
+            for line in cart.lines
+        ],
+        hold_minutes=limits.HOLD_MINUTES,
+        actor=caller.actor,
+        now=now,
+    )
+    return {"cart_id": cart.id, "expires_at": expires_at}
+
+
+def release(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> None:
+    """Give the cart's hold back; nothing happens when there is none.
+
+    Raises:
+        NotFound: there is no such cart, or it is another's.
+    """
+    cart = cart_of(session, cart_id=cart_id, caller=caller)
+    reservations.release(session, owner_id=cart.id, cause="cart_released", actor=caller.actor, now=now)
+
+
+def show(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
+    """The cart with today's prices: the shape of CartSchema.
+
+    Lines that cannot be sold (any more) have no price, do not count, and make `sellable` false.
+
+    Raises:
+        NotFound: there is no such cart, or it is another's.
+    """
+    cart = cart_of(session, cart_id=cart_id, caller=caller)
+    offers = _offers(session, cart, [line.variant_id for line in cart.lines], now=now)
+    place = None
+    if cart.location_id is not None:
+        place = ground.locations_by_id(session, location_ids=[cart.location_id])[cart.location_id]
+    return _cart_dict(cart, offers) | {
+        "location": None
+        if place is None
+        else {"id": place.id, "code": place.code, "name": place.name, "name_ja": place.name_ja, "zone": place.zone}
+    }
+
+
+def _cart_dict(cart: CartFacts, offers: Mapping[UUID, Offer]) -> dict[str, Any]:
+    sold = [line for line in cart.lines if line.variant_id in offers]
+    priced = pricing.price([(offers[line.variant_id], line.quantity) for line in sold]) if sold else None
+    amounts = {} if priced is None else {line.id: part for line, part in zip(sold, priced.lines, strict=True)}
+    found: dict[str, Any] = {
+        "id": cart.id,
+        "state": cart.state,
+        "version": cart.version,
+        "channel": cart.channel_code,
+        "customer_id": cart.customer_id,
+        "method": cart.method,
+        "points_to_spend": cart.points_to_spend,
+        "order_id": cart.order_id,
+        "created_at": cart.created_at,
+        "updated_at": cart.updated_at,
+        "sellable": len(sold) == len(cart.lines),
+        "lines": [_line_dict(line, amounts.get(line.id), priced) for line in cart.lines],
+        "totals": None,
+    }
+    if priced is not None:
+        currency = priced.currency
+        worth = 0
+        if cart.points_to_spend:
+            worth = min(earning.value_of(cart.points_to_spend, currency), priced.total_minor)
+        found["totals"] = {
+            "currency": currency,
+            "tax_inclusive": priced.tax_inclusive,
+            "subtotal": _money(priced.subtotal_minor, currency),
+            "tax": _money(priced.tax_minor, currency),
+            "total": _money(priced.total_minor, currency),
+            "points_value": _money(worth, currency),
+            "to_pay": _money(priced.total_minor - worth, currency),
+            "tax_lines": [
+                {
+                    "rate_bp": line.rate_bp,
+                    "taxable": _money(line.taxable_minor, currency),
+                    "tax": _money(line.tax_minor, currency),
+                }
+                for line in priced.tax_lines
+            ],
+        }
+    return found
+
+
+def _line_dict(line: CartLineFacts, part: pricing.PricedLine | None, priced: pricing.Priced | None) -> dict[str, Any]:
+    known = part is not None and priced is not None
+    return {
+        "id": line.id,
+        "position": line.position,
+        "sku": line.sku,
+        "title": line.title,
+        "title_ja": line.title_ja,
+        "quantity": line.quantity,
+        "sellable": known,
+        "unit_price": _money(part.unit_price_minor, priced.currency) if part and priced else None,
+        "total": _money(part.total_minor, priced.currency) if part and priced else None,
+        "tax_rate_bp": part.tax_rate_bp if part else None,
+    }
+
+
+def _insert(session: Session, cart: CartFacts, lines: Sequence[Item], *, now: datetime) -> None:
+    if len(cart.lines) + len(lines) > limits.LINES_PER_ORDER:
+        raise TooManyLines(f"A cart holds at most {limits.LINES_PER_ORDER} lines")
+    offers = ground.offers_for(
+        session,
+        channel_code=cart.channel_code,
+        skus=sorted({line.sku for line in lines}),
+        location_id=cart.location_id,
+        now=now,
+    )
+    by_sku = {offer.sku: offer.variant_id for offer in offers}
+    missing = [
+        {"line": position, "sku": line.sku, "code": "not_for_sale", "detail": "Unknown, or not sold in this channel"}
+        for position, line in enumerate(lines, start=1)
+        if line.sku not in by_sku
+    ]
+    if missing:
+        raise NotForSale(errors=missing)
+    for line in lines:
+        row = {"id": new_id(), "cart_id": cart.id, "variant_id": by_sku[line.sku], "quantity": line.quantity}
+        session.execute(_ADD, row)
+
+
+def _offers(session: Session, cart: CartFacts, variant_ids: Sequence[UUID], *, now: datetime) -> dict[UUID, Offer]:
+    if not variant_ids:
+        return {}
+    offers = ground.offers_for(
+        session,
+        channel_code=cart.channel_code,
+        variant_ids=variant_ids,
+        location_id=cart.location_id,
+        now=now,
+    )
+    return {offer.variant_id: offer for offer in offers}
+
+
+def _location(session: Session, given: str | None) -> LocationFacts | None:
+    if given is None:
+        return None
+    facts = ground.pickup_location(session, location=given)
+    if facts is None:
+        raise Invalid(errors=[{"field": "location", "code": "unknown", "detail": "There is no such location"}])
+    return facts
+
+
+def _touch(session: Session, *, cart_id: UUID, version: int, caller: Principal, now: datetime) -> CartFacts:
+    """Move the version on: whoever does has the cart until the end of the transaction."""
+    cart = _open(cart_of(session, cart_id=cart_id, caller=caller))
+    given = {"cart_id": cart_id, "version": version, "now": now}
+    if cart.version != version or session.execute(_TOUCH, given).one_or_none() is None:
+        raise Stale
+    return cart
+
+
+def _open(cart: CartFacts) -> CartFacts:
+    if cart.state != "open":
+        raise CartClosed(order_id=cart.order_id)
+    return cart
+
+
+def _money(amount_minor: int, currency: str) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": currency}

@@ -1,0 +1,330 @@
+"""Placing an order: prices, stock, points, payment and the order itself, all or none, in one transaction.
+
+The hot path of the shop: one statement per package, no ORM objects, nothing repeated per line. An order paid by card is
+written unconfirmed; `payments` talks to the card network afterwards and `confirmation` settles it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from inventory import reservations
+from inventory.reservations import Demand
+from loyalty import earning, ledger
+from orders import order_writer, pricing, queries
+from orders.confirmation import confirm, fail
+from orders.order_writer import Draft, Part
+from orders.ownership import cart_of, channel_of, customer_for
+from orders.pricing import Priced
+from orders.tenders import AT_THE_TILL
+from retail import customers, stores
+from retail import queries as ground
+from retail.kernel import config
+from retail.kernel.auth import CLIENT, CUSTOMER, Principal
+from retail.kernel.errors import Conflict, Forbidden, Invalid
+from retail.kernel.ids import new_id, new_reference
+from retail.queries import CustomerFacts, LocationFacts
+
+__all__ = ["CartChanged", "Item", "confirm", "fail", "place"]
+
+PICKUP, CARRY_OUT = "pickup", "carry_out"
+ACCEPTED = {PICKUP: ("card", "pay_at_pickup"), CARRY_OUT: AT_THE_TILL}
+
+
+class CartChanged(Conflict):
+    """The cart was edited or placed while it was being placed."""
+
+    code, title = "cart_changed", "The cart was changed or placed by another request"
+
+
+class CartEmpty(Invalid):
+    """There is nothing to order."""
+
+    code, title = "cart_empty", "The cart has no lines"
+
+
+class NotForSale(Invalid):
+    """SKUs that are unknown, archived, or without a price in this channel; `errors` names every line."""
+
+    code, title = "not_for_sale", "Some lines cannot be sold here"
+
+
+class NoPickupHere(Invalid):
+    """The location is unknown or does not serve this method."""
+
+    code, title = "location_not_valid", "This location cannot serve the order"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One wished line: a SKU, or a variant of a cart, and how many."""
+
+    quantity: int
+    sku: str = ""
+    variant_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is to be ordered, from a cart or from the request itself."""
+
+    channel: str
+    items: tuple[Item, ...]
+    method: str
+    location: str | UUID | None
+    customer_id: UUID | None
+    points: int
+    cart_id: UUID | None = None
+    cart_version: int | None = None
+
+
+def place(
+    session: Session,
+    *,
+    caller: Principal,
+    now: datetime,
+    cart_id: UUID | None = None,
+    lines: Sequence[Item] = (),
+    method: str | None = None,
+    location: str | UUID | None = None,
+    payment: Mapping[str, Any] | None = None,
+    points_to_spend: int | None = None,
+    customer_id: UUID | None = None,
+    contact: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """Place an order from a cart or from `lines`; what the request says goes before what the cart says.
+
+    1. who, what and where; 2. prices and tax of the store; 3. points pay first (at most the total), `payment` the rest;
+    4. stock and points are taken; 5. everything is written by one statement; 6. at the till it is all settled at once.
+
+    Args:
+        method: ``pickup`` or ``carry_out``. location: a store's code or id.
+        payment: ``{"method": card | pay_at_pickup | cash | card_terminal, "payment_method": "pm_..."}``; needed only
+            when points do not pay everything. Cards leave the order ``pending_payment`` for `payments.authorize`.
+        contact: name, email, phone of a guest, or in the place of the customer's own.
+
+    Returns: the order in the shape of OrderSchema (what `queries.order_dict` would say).
+
+    Raises:
+        NotFound: another's cart or customer, or another store's till.
+        CartEmpty, NotForSale, NoPickupHere, Invalid: what is asked cannot be sold; `errors` names every field or line.
+        OutOfStock, InsufficientPoints, CartChanged: it could be, but not now; nothing was taken.
+    """
+    wish = _from_cart(session, cart_id, caller) if cart_id is not None else _from_lines(lines, caller)
+    wish = replace(
+        wish,
+        method=method or wish.method,
+        location=location if location is not None else wish.location,
+        points=wish.points if points_to_spend is None else points_to_spend,
+        customer_id=customer_id or wish.customer_id,
+    )
+    place_ = _location(session, wish, caller)
+    customer = customer_for(session, customer_id=wish.customer_id, caller=caller)
+    priced = _price(session, wish, place_, now)
+    draft = _draft(wish, place_, customer, priced, contact=contact, payment=payment, caller=caller, now=now)
+
+    reservations.allocate(
+        session,
+        owner_id=draft.order_id,
+        demands=[
+            Demand(variant_id=line.variant_id, location_id=place_.id, quantity=line.quantity, line_id=line_id)
+            for line, line_id in zip(priced.lines, draft.line_ids, strict=True)
+        ],
+        held_for=wish.cart_id,
+        actor=caller.actor,
+        now=now,
+    )
+    if draft.points:
+        ledger.hold(
+            session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=caller.actor, now=now
+        )
+    if not order_writer.write(session, draft, actor=caller.actor, now=now):
+        raise CartChanged
+    if draft.method == CARRY_OUT:
+        _settle_at_till(session, draft, actor=caller.actor, now=now)
+    return order_writer.answer(draft)
+
+
+def _from_cart(session: Session, cart_id: UUID, caller: Principal) -> _Wish:
+    cart = cart_of(session, cart_id=cart_id, caller=caller)
+    if cart.state != "open":
+        raise CartChanged(order_id=cart.order_id)
+    if not cart.lines:
+        raise CartEmpty
+    return _Wish(
+        channel=cart.channel_code,
+        items=tuple(Item(line.quantity, line.sku, line.variant_id) for line in cart.lines),
+        method=cart.method,
+        location=cart.location_id,
+        customer_id=cart.customer_id,
+        points=cart.points_to_spend,
+        cart_id=cart.id,
+        cart_version=cart.version,
+    )
+
+
+def _from_lines(lines: Sequence[Item], caller: Principal) -> _Wish:
+    if not lines:
+        raise CartEmpty
+    return _Wish(channel_of(caller), tuple(lines), PICKUP, None, None, 0)
+
+
+def _location(session: Session, wish: _Wish, caller: Principal) -> LocationFacts:
+    """Where it happens: a store that serves pickups, or the till that is asking."""
+    if wish.location is None:
+        raise _no_location("required", "Name the store")
+    facts = ground.pickup_location(session, location=wish.location)
+    if facts is None:
+        raise _no_location("unknown", "There is no such location")
+    if wish.method == PICKUP:
+        if not facts.pickup_enabled:
+            raise _no_location("no_pickup", "Orders cannot be picked up there")
+        return facts
+    caller.require("till.sell")
+    if caller.kind == CLIENT and caller.locations is None:
+        raise Forbidden("This client is not bound to a store")
+    caller.require_location(facts.id)
+    return facts
+
+
+def _no_location(code: str, detail: str) -> NoPickupHere:
+    return NoPickupHere(errors=[{"field": "location", "code": code, "detail": detail}])
+
+
+def _price(session: Session, wish: _Wish, place_: LocationFacts, now: datetime) -> Priced:
+    """Prices of the wish's channel at the store's tax. All lines that cannot be sold are named at once."""
+    known = [item.variant_id for item in wish.items if item.variant_id is not None]
+    skus = [] if known else sorted({item.sku for item in wish.items})
+    offers = ground.offers_for(
+        session, channel_code=wish.channel, skus=skus, variant_ids=known, location_id=place_.id, now=now
+    )
+    by_sku = {offer.sku: offer for offer in offers}
+    missing = [
+        {"line": position, "sku": item.sku, "code": "not_for_sale", "detail": "Unknown, or not sold in this channel"}
+        for position, item in enumerate(wish.items, start=1)
+        if item.sku not in by_sku
+    ]
+    if missing:
+        raise NotForSale(errors=missing)
+    return pricing.price([(by_sku[item.sku], item.quantity) for item in wish.items])
+
+
+def _draft(
+    wish: _Wish,
+    place_: LocationFacts,
+    customer: CustomerFacts | None,
+    priced: Priced,
+    *,
+    contact: Mapping[str, str | None] | None,
+    payment: Mapping[str, Any] | None,
+    caller: Principal,
+    now: datetime,
+) -> Draft:
+    """Everything about the new order that can be decided without taking anything."""
+    till = wish.method == CARRY_OUT
+    points, parts = _tenders(wish, customer, priced, payment)
+    waits = any(part.tender == "card" for part in parts)
+    name, email, phone = _contact(customer, contact, needed=not till)
+    return Draft(
+        order_id=new_id(),
+        reference=new_reference(queries.REFERENCE_PREFIX),
+        channel=wish.channel,
+        customer_id=customer.id if customer else None,
+        contact_name=name,
+        contact_email=email,
+        contact_phone=phone,
+        locale=customer.locale if customer else caller.locale if caller.kind == CUSTOMER else "ja",
+        placed_by=caller.actor,
+        priced=priced,
+        line_ids=tuple(new_id() for _ in priced.lines),
+        fulfillment_id=new_id(),
+        method=wish.method,
+        place=place_,
+        ready_by=None if till else stores.ready_by(place_, now),
+        parts=parts,
+        points=points,
+        confirmed=not waits,
+        cart_id=wish.cart_id,
+        cart_version=wish.cart_version,
+        now=now,
+    )
+
+
+def _tenders(
+    wish: _Wish, customer: CustomerFacts | None, priced: Priced, payment: Mapping[str, Any] | None
+) -> tuple[int, tuple[Part, ...]]:
+    """Split the total: points first, never more than it costs; the rest by the chosen method. (points, parts)."""
+    parts: list[Part] = []
+    points, value = 0, 0
+    if wish.points > 0 and priced.total_minor > 0:
+        if customer is None:
+            raise Invalid(
+                errors=[{"field": "points_to_spend", "code": "no_customer", "detail": "Guests have no points"}]
+            )
+        one = earning.value_of(1, priced.currency)
+        points = min(wish.points, priced.total_minor // one)
+        value = points * one
+    if points:
+        parts.append(Part(new_id(), "points", value, points=points))
+    rest = priced.total_minor - value
+    if rest:
+        method = (payment or {}).get("method")
+        if method not in ACCEPTED[wish.method]:
+            detail = f"{wish.method} is paid by one of {', '.join(ACCEPTED[wish.method])}"
+            raise Invalid(
+                "Choose how to pay", errors=[{"field": "payment.method", "code": "not_accepted", "detail": detail}]
+            )
+        provider_method = (payment or {}).get("payment_method")
+        if method == "card" and not provider_method:
+            detail = "A card payment needs the provider's payment method"
+            raise Invalid(errors=[{"field": "payment.payment_method", "code": "required", "detail": detail}])
+        parts.append(Part(new_id(), str(method), rest, provider_method=provider_method if method == "card" else None))
+    return points, tuple(parts)
+
+
+def _contact(
+    customer: CustomerFacts | None, given: Mapping[str, str | None] | None, *, needed: bool
+) -> tuple[str, str | None, str | None]:
+    """Name, email and phone for messages about this order: as given, else the customer's own. A pickup of a guest
+    needs one address, or nobody could be told that it is ready."""
+    given = given or {}
+    region = config.current().default_region
+    email, phone = given.get("email"), given.get("phone")
+    if email:
+        email = customers.normalize("email", email, region=region)
+    if phone:
+        phone = customers.normalize("phone", phone, region=region)
+    if customer is not None:
+        return given.get("name") or customer.name, email or customer.email, phone or customer.phone
+    if needed and not email and not phone:
+        raise Invalid(errors=[{"field": "contact", "code": "required", "detail": "A guest needs an email or a phone"}])
+    return given.get("name") or "", email or None, phone or None
+
+
+def _settle_at_till(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:
+    """The goods leave with the customer: stock is gone, points are spent, points are earned."""
+    reservations.consume(session, owner_id=draft.order_id, line_ids=None, actor=actor, now=now)
+    if draft.points:
+        ledger.burn(session, order_id=draft.order_id, actor=actor, now=now)
+    if draft.customer_id is None:
+        return
+    earned = earning.points_for(
+        lines_net_minor=[line.subtotal_minor for line in draft.priced.lines],
+        paid_with_points_minor=sum(part.amount_minor for part in draft.parts if part.tender == "points"),
+        currency=draft.priced.currency,
+    )
+    if earned:
+        ledger.earn(
+            session,
+            customer_id=draft.customer_id,
+            order_id=draft.order_id,
+            points=earned,
+            key=f"earn:{draft.fulfillment_id}",
+            reason="carry_out",
+            actor=actor,
+            now=now,
+        )

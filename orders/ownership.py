@@ -1,0 +1,102 @@
+"""Whose it is: which carts, orders, pickups and customers a caller may touch. What is another's does not exist for her."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from orders.queries.carts import CartFacts, cart_facts
+from orders.queries.orders import order_key
+from orders.queries.payments import owner_of
+from orders.queries.pickups import pickup_dict
+from retail import queries as ground
+from retail.kernel.auth import CUSTOMER, STAFF, Principal
+from retail.kernel.errors import Invalid, NotFound
+from retail.queries import CustomerFacts
+
+
+class CustomerUnknown(Invalid):
+    """The named customer does not exist."""
+
+    code, title = "customer_unknown", "There is no such customer"
+
+
+def channel_of(caller: Principal) -> str:
+    """The channel a caller sells in: a client's or customer's own; store staff sell in `store`, others by `phone`."""
+    if caller.channel is not None:
+        return caller.channel
+    return "store" if caller.kind == STAFF and caller.locations is not None else "phone"
+
+
+def customer_for(session: Session, *, customer_id: UUID | None, caller: Principal) -> CustomerFacts | None:
+    """For whom the caller buys: a customer for herself, clients and staff for whom they name, or for a guest (None).
+    A customer who was merged is the one she was merged into.
+
+    Raises:
+        NotFound: a customer named somebody else.
+        CustomerUnknown: there is no such customer.
+    """
+    if caller.kind == CUSTOMER:
+        if customer_id is not None and customer_id != caller.id:
+            raise NotFound
+        customer_id = caller.id
+    if customer_id is None:
+        return None
+    facts = ground.customer_facts(session, customer_id=customer_id)
+    if facts is not None and facts.merged_into is not None:
+        facts = ground.customer_facts(session, customer_id=facts.merged_into)
+    if facts is None:
+        raise CustomerUnknown(
+            errors=[{"field": "customer_id", "code": "unknown", "detail": "There is no such customer"}]
+        )
+    return facts
+
+
+def cart_of(session: Session, *, cart_id: UUID, caller: Principal) -> CartFacts:
+    """The cart, if it is the caller's: she made it, or it was made for her.
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    cart = cart_facts(session, cart_id=cart_id)
+    if cart is None:
+        raise NotFound
+    hers = caller.kind == CUSTOMER and cart.customer_id == caller.id
+    if cart.owner != caller.actor and not hers:
+        raise NotFound
+    return cart
+
+
+def may_see_order(order: Mapping[str, Any], caller: Principal) -> bool:
+    """Whoever holds `orders.read` sees every order; others the ones they bought or placed."""
+    if caller.may("orders.read"):
+        return True
+    if caller.kind == CUSTOMER:
+        return caller.id is not None and order["customer_id"] == caller.id
+    return bool(order["placed_by"] == caller.actor)
+
+
+def order_for(session: Session, *, order: str, caller: Principal) -> UUID:
+    """The id of the order that `order` (a reference or an id) names, if the caller may see it.
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    owner = owner_of(session, **order_key(order))
+    if owner is None or not may_see_order({"customer_id": owner.customer_id, "placed_by": owner.placed_by}, caller):
+        raise NotFound
+    return owner.order_id
+
+
+def pickup_of(session: Session, *, fulfillment_id: UUID, caller: Principal) -> dict[str, Any]:
+    """The pickup, if it is at a store of the caller's (PickupSchema).
+
+    Raises:
+        NotFound: there is none, or it is another store's.
+    """
+    found = pickup_dict(session, fulfillment_id=fulfillment_id)
+    if found is None:
+        raise NotFound
+    caller.require_location(found["location"]["id"])
+    return found

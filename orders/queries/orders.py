@@ -1,0 +1,269 @@
+"""Orders, read: one statement each, nested rows aggregated as JSON by the database."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from retail.kernel.ids import parse_reference, parse_uuid
+
+REFERENCE_PREFIX = "R"
+
+# The same rule as fulfillment.status_of; a test compares them over every combination.
+STATUS_SQL = """
+    CASE WHEN o.cancelled_at IS NOT NULL THEN 'cancelled'
+         WHEN o.confirmed_at IS NULL AND o.kind = 'live' THEN 'pending_payment'
+         WHEN (SELECT sum(captured_minor) > 0 AND sum(captured_minor) = sum(refunded_minor)
+               FROM payment WHERE order_id = o.id) THEN 'refunded'
+         ELSE (SELECT CASE WHEN bool_or(f.state = 'ready') THEN 'ready'
+                           WHEN count(*) = 0 THEN CASE WHEN o.kind = 'history' THEN 'completed' ELSE 'open' END
+                           WHEN NOT bool_and(f.state IN ('collected', 'expired', 'cancelled')) THEN 'open'
+                           WHEN bool_or(f.state = 'collected') THEN 'completed' ELSE 'cancelled' END
+               FROM fulfillment AS f WHERE f.order_id = o.id) END"""
+
+ORDER_SQL = f"""
+    json_build_object(
+      'id', o.id, 'reference', o.reference, 'status', {STATUS_SQL}, 'kind', o.kind, 'channel', o.channel_code,
+      'customer_id', o.customer_id, 'currency', o.currency, 'tax_inclusive', o.tax_inclusive,
+      'subtotal', o.subtotal_minor, 'tax', o.tax_minor, 'total', o.total_minor, 'tax_lines', o.tax_lines,
+      'contact', json_build_object('name', o.contact_name, 'email', o.contact_email, 'phone', o.contact_phone),
+      'locale', o.locale, 'placed_by', o.placed_by, 'external_reference', o.external_reference,
+      'placed_at', o.placed_at, 'confirmed_at', o.confirmed_at, 'cancelled_at', o.cancelled_at,
+      'cancel_reason', o.cancel_reason, 'version', o.version,
+      'lines', coalesce((SELECT json_agg(json_build_object(
+          'id', l.id, 'position', l.position, 'sku', l.sku, 'title', l.title, 'quantity', l.quantity,
+          'unit_price', l.unit_price_minor, 'total', l.total_minor, 'tax_rate_bp', l.tax_rate_bp,
+          'refunded_quantity', l.refunded_quantity) ORDER BY l.position)
+        FROM order_line AS l WHERE l.order_id = o.id), '[]'),
+      'payments', coalesce((SELECT json_agg(json_build_object(
+          'id', p.id, 'tender', p.tender, 'state', p.state, 'amount', p.amount_minor, 'captured', p.captured_minor,
+          'refunded', p.refunded_minor, 'points', p.points, 'provider_id', p.provider_id,
+          'capture_before', p.capture_before, 'failure_code', p.failure_code) ORDER BY p.id)
+        FROM payment AS p WHERE p.order_id = o.id), '[]'),
+      'fulfillments', coalesce((SELECT json_agg(json_build_object(
+          'id', f.id, 'method', f.method, 'state', f.state,
+          'location', json_build_object('id', s.id, 'code', s.code, 'name', s.name, 'name_ja', s.name_ja, 'zone', s.zone),
+          'ready_by', f.ready_by, 'ready_at', f.ready_at, 'collect_by', f.collect_by, 'collected_at', f.collected_at,
+          'collected_proof', f.collected_proof, 'version', f.version,
+          'lines', (SELECT json_agg(json_build_object(
+              'order_line_id', fl.order_line_id, 'quantity', fl.quantity, 'picked', fl.picked,
+              'collected', fl.collected, 'short', fl.short) ORDER BY ol.position)
+            FROM fulfillment_line AS fl JOIN order_line AS ol ON ol.id = fl.order_line_id
+            WHERE fl.fulfillment_id = f.id)) ORDER BY f.id)
+        FROM fulfillment AS f JOIN location AS s ON s.id = f.location_id WHERE f.order_id = o.id), '[]'),
+      'refunds', coalesce((SELECT json_agg(json_build_object(
+          'id', r.id, 'amount', r.amount_minor, 'points', r.points, 'state', r.state, 'reason', r.reason,
+          'created_at', r.created_at) ORDER BY r.created_at, r.id)
+        FROM refund AS r WHERE r.order_id = o.id), '[]')
+    )"""  # noqa: S608 - constants of this module
+RETURN_SQL = """
+    json_build_object(
+      'id', b.id, 'reference', b.reference, 'kind', b.kind, 'state', b.state, 'order_id', b.order_id,
+      'channel', b.channel_code, 'amount', b.amount_minor, 'currency', b.currency, 'reason', b.reason,
+      'external_reference', b.external_reference, 'requested_at', b.requested_at, 'closed_at', b.closed_at,
+      'lines', coalesce((SELECT json_agg(json_build_object(
+          'position', bl.position, 'sku', bl.sku, 'title', bl.title, 'quantity', bl.quantity,
+          'unit_price', bl.unit_price_minor, 'amount', bl.amount_minor) ORDER BY bl.position)
+        FROM return_line AS bl WHERE bl.return_id = b.id), '[]'))"""
+
+_ONE = text(
+    f"""
+    SELECT {ORDER_SQL} FROM "order" AS o
+    WHERE o.id = CAST(:order_id AS uuid) OR o.reference = CAST(:reference AS text)
+    """  # noqa: S608 - constants of this module
+)
+
+
+def order_key(given: str) -> dict[str, Any]:
+    """What a caller typed as `order_dict` takes it: a UUID, our reference in any spelling, or another's reference."""
+    order_id = parse_uuid(given)
+    if order_id is not None:
+        return {"order_id": order_id}
+    return {"reference": parse_reference(given, REFERENCE_PREFIX) or given.strip()}
+
+
+def order_dict(
+    session: Session, *, order_id: UUID | None = None, reference: str | None = None
+) -> dict[str, Any] | None:
+    """One order in the shape of OrderSchema with python values, by id or reference; one statement. None when unknown."""
+    found = session.execute(_ONE, {"order_id": order_id, "reference": reference}).scalar_one_or_none()
+    return None if found is None else order_of(found)
+
+
+_IS_OPEN = """
+    (o.kind = 'live' AND o.cancelled_at IS NULL AND (o.confirmed_at IS NULL OR EXISTS (
+        SELECT 1 FROM fulfillment AS f WHERE f.order_id = o.id AND f.state IN ('pending', 'allocated', 'picking', 'ready', 'short'))))"""
+_FOR_CUSTOMER = text(
+    f"""
+    WITH mine AS (
+        (SELECT id, placed_at, 0 AS shelf FROM "order" AS o WHERE o.customer_id = :customer_id AND {_IS_OPEN}
+         ORDER BY placed_at DESC, id DESC LIMIT :open_limit)
+        UNION ALL
+        (SELECT id, placed_at, 1 AS shelf FROM "order" AS o WHERE o.customer_id = :customer_id AND NOT {_IS_OPEN}
+         ORDER BY placed_at DESC, id DESC LIMIT :past_limit)
+    )
+    SELECT {ORDER_SQL} AS order_json,
+           (SELECT json_agg({RETURN_SQL} ORDER BY b.requested_at DESC, b.id)
+            FROM "return" AS b WHERE b.order_id = o.id) AS returns_json
+    FROM mine JOIN "order" AS o ON o.id = mine.id
+    ORDER BY mine.shelf, mine.placed_at DESC, mine.id DESC
+    """  # noqa: S608 - constants of this module
+)
+_RETURNS = text(
+    f"""
+    SELECT {RETURN_SQL} FROM "return" AS b WHERE b.customer_id = :customer_id
+    ORDER BY b.requested_at DESC, b.id DESC LIMIT :limit
+    """  # noqa: S608 - constants of this module
+)
+
+
+def orders_for_customer(
+    session: Session, *, customer_id: UUID, open_limit: int, past_limit: int
+) -> list[dict[str, Any]]:
+    """A customer's orders, live and imported: open ones first, each part newest first; one statement.
+
+    Each is an order dict with `returns`, the returns that name it. Returns without an order: `returns_for_customer`.
+    """
+    given = {"customer_id": customer_id, "open_limit": open_limit, "past_limit": past_limit}
+    rows = session.execute(_FOR_CUSTOMER, given).all()
+    return [
+        order_of(row.order_json) | {"returns": [_return_of(found) for found in row.returns_json or ()]} for row in rows
+    ]
+
+
+def returns_for_customer(session: Session, *, customer_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """A customer's returns, newest first, also those that history does not tie to an order (order_id None)."""
+    rows = session.execute(_RETURNS, {"customer_id": customer_id, "limit": limit}).scalars().all()
+    return [_return_of(found) for found in rows]
+
+
+def list_orders(
+    session: Session,
+    *,
+    limit: int,
+    after: Sequence[Any] | None,
+    customer_id: UUID | None = None,
+    placed_by: str | None = None,
+    status: str | None = None,
+    placed_from: datetime | None = None,
+    placed_to: datetime | None = None,
+    reference: str | None = None,
+) -> list[dict[str, Any]]:
+    """`limit` + 1 orders, newest first, after the key (placed_at, id); filters are combined. One statement."""
+    given: dict[str, Any] = {"limit": limit + 1}
+    where = ["true"]
+    filters: dict[str, tuple[str, Any]] = {
+        "customer_id": ("o.customer_id = :customer_id", customer_id),
+        "placed_by": ("o.placed_by = :placed_by", placed_by),
+        "status": (f"{STATUS_SQL} = :status", status),
+        "placed_from": ("o.placed_at >= :placed_from", placed_from),
+        "placed_to": ("o.placed_at < :placed_to", placed_to),
+        "reference": ("(o.reference = :reference OR o.external_reference = :reference)", reference),
+    }
+    for name, (condition, value) in filters.items():
+        if value is not None:
+            where.append(condition)
+            given[name] = value
+    if after is not None:
+        where.append("(o.placed_at, o.id) < (:after_at, :after_id)")
+        given |= {"after_at": after[0], "after_id": after[1]}
+    statement = text(
+        f"""SELECT {ORDER_SQL} FROM (SELECT * FROM "order" AS o WHERE {" AND ".join(where)}
+                                   ORDER BY o.placed_at DESC, o.id DESC LIMIT :limit) AS o
+            ORDER BY o.placed_at DESC, o.id DESC"""  # noqa: S608 - conditions written above, values bound
+    )
+    return [order_of(found) for found in session.execute(statement, given).scalars().all()]
+
+
+_TIMELINE = text(
+    """
+    SELECT seq, type, at, actor, data FROM event
+    WHERE aggregate_id = :aggregate_id AND seq > :after ORDER BY seq LIMIT :limit
+    """
+)
+
+
+def timeline(session: Session, *, order_id: UUID, after: int, limit: int) -> list[dict[str, Any]]:
+    """What happened to an order, in order: seq, type, at, actor, data; `limit` + 1 events after `after`."""
+    given = {"aggregate_id": order_id, "after": after, "limit": limit + 1}
+    return [dict(row) for row in session.execute(_TIMELINE, given).mappings().all()]
+
+
+def order_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The database's JSON of an order with python values: UUIDs, moments, money."""
+    order = dict(found)
+    currency = order["currency"]
+    _convert(order, _ORDER_VALUES)
+    _price(order, ("subtotal", "tax", "total"), currency)
+    order["tax_lines"] = tax_lines_of(order["tax_lines"], currency)
+    for line in order["lines"]:
+        line["id"] = UUID(line["id"])
+        _price(line, ("unit_price", "total"), currency)
+    for payment in order["payments"]:
+        _convert(payment, _PAYMENT_VALUES)
+        _price(payment, ("amount", "captured", "refunded"), currency)
+    for part in order["fulfillments"]:
+        _convert(part, _FULFILLMENT_VALUES)
+        part["location"]["id"] = UUID(part["location"]["id"])
+        part["lines"] = part["lines"] or []
+        for line in part["lines"]:
+            line["order_line_id"] = UUID(line["order_line_id"])
+    for refund in order["refunds"]:
+        _convert(refund, {"id": UUID, "created_at": datetime.fromisoformat})
+        _price(refund, ("amount",), currency)
+    return order
+
+
+def tax_lines_of(stored: Sequence[Mapping[str, Any]], currency: str) -> list[dict[str, Any]]:
+    """``order.tax_lines`` with money in the place of plain numbers."""
+    return [
+        {
+            "rate_bp": line["rate_bp"],
+            "taxable": {"amount_minor": line["taxable_minor"], "currency": currency},
+            "tax": {"amount_minor": line["tax_minor"], "currency": currency},
+        }
+        for line in stored
+    ]
+
+
+_moment = datetime.fromisoformat
+Converters = Mapping[str, Callable[[str], Any]]
+_ORDER_VALUES: Converters = {
+    "id": UUID,
+    "customer_id": UUID,
+    "placed_at": _moment,
+    "confirmed_at": _moment,
+    "cancelled_at": _moment,
+}
+_PAYMENT_VALUES: Converters = {"id": UUID, "capture_before": _moment}
+_FULFILLMENT_VALUES: Converters = {
+    "id": UUID,
+    "ready_by": _moment,
+    "ready_at": _moment,
+    "collect_by": _moment,
+    "collected_at": _moment,
+}
+_RETURN_VALUES: Converters = {"id": UUID, "order_id": UUID, "requested_at": _moment, "closed_at": _moment}
+
+
+def _return_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    back = dict(found)
+    _convert(back, _RETURN_VALUES)
+    _price(back, ("amount",), back["currency"])
+    for line in back["lines"]:
+        _price(line, ("unit_price", "amount"), back["currency"])
+    return back
+
+
+def _convert(values: dict[str, Any], converters: Converters) -> None:
+    for name, convert in converters.items():
+        if values[name] is not None:
+            values[name] = convert(values[name])
+
+
+def _price(values: dict[str, Any], names: Sequence[str], currency: str) -> None:
+    for name in names:
+        values[name] = {"amount_minor": values[name], "currency": currency}

@@ -1,0 +1,212 @@
+"""Pickups, read and locked: what the counter works on."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+PICKUP_SQL = """
+    json_build_object(
+      'id', f.id, 'state', f.state, 'version', f.version, 'order_id', o.id, 'reference', o.reference,
+      'customer_id', o.customer_id, 'customer_name', o.contact_name, 'currency', o.currency, 'total', o.total_minor,
+      'due', coalesce((SELECT sum(p.amount_minor) FROM payment AS p
+                       WHERE p.order_id = o.id AND p.tender = 'pay_at_pickup' AND p.state = 'pending'), 0),
+      'location', json_build_object('id', s.id, 'code', s.code, 'name', s.name, 'name_ja', s.name_ja, 'zone', s.zone),
+      'placed_at', o.placed_at, 'ready_by', f.ready_by, 'picking_at', f.picking_at, 'ready_at', f.ready_at,
+      'collect_by', f.collect_by, 'collected_at', f.collected_at, 'collected_proof', f.collected_proof,
+      'code', (SELECT json_build_object('rotation', k.rotation, 'attempts', k.attempts, 'locked', k.locked_at IS NOT NULL,
+                                        'issued_at', k.issued_at)
+               FROM pickup_code AS k WHERE k.fulfillment_id = f.id AND k.used_at IS NULL AND f.state = 'ready'),
+      'lines', coalesce((SELECT json_agg(json_build_object(
+          'order_line_id', l.id, 'position', l.position, 'sku', l.sku, 'title', l.title, 'quantity', fl.quantity,
+          'picked', fl.picked, 'collected', fl.collected, 'short', fl.short) ORDER BY l.position)
+        FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id
+        WHERE fl.fulfillment_id = f.id), '[]'))"""
+_FROM = """FROM fulfillment AS f JOIN "order" AS o ON o.id = f.order_id JOIN location AS s ON s.id = f.location_id"""
+_ONE = text(f"SELECT {PICKUP_SQL} {_FROM} WHERE f.id = :fulfillment_id AND f.method = 'pickup'")
+
+
+def pickup_dict(session: Session, *, fulfillment_id: UUID) -> dict[str, Any] | None:
+    """One pickup in the shape of PickupSchema with python values; one statement. None when unknown."""
+    found = session.execute(_ONE, {"fulfillment_id": fulfillment_id}).scalar_one_or_none()
+    return None if found is None else _pickup_of(found)
+
+
+def list_pickups(
+    session: Session,
+    *,
+    limit: int,
+    after: Sequence[Any] | None,
+    locations: Collection[UUID] | None = None,
+    location: str | None = None,
+    states: Sequence[str] = (),
+    day: date | None = None,
+    reference: str | None = None,
+) -> list[dict[str, Any]]:
+    """`limit` + 1 pickups of confirmed orders by (ready_by, id) after that key; one statement.
+
+    `locations` bounds the answer to a caller's own stores; `location` is a code or id; `day` is that of `ready_by` in
+    the store's zone. Without `states`: what is still at the counter (allocated, picking, ready).
+    """
+    given: dict[str, Any] = {"limit": limit + 1, "states": list(states or ("allocated", "picking", "ready"))}
+    where = ["f.method = 'pickup'", "o.confirmed_at IS NOT NULL", "f.state = ANY(CAST(:states AS text[]))"]
+    if not states:
+        where.append("f.state IN ('allocated', 'picking', 'ready')")  # says to the planner which index this is
+    filters: dict[str, tuple[str, Any]] = {
+        "locations": (
+            "f.location_id = ANY(CAST(:locations AS uuid[]))",
+            None if locations is None else sorted(locations),
+        ),
+        "location": ("(s.code = :location OR s.id::text = lower(:location))", location),
+        "day": ("CAST(f.ready_by AT TIME ZONE s.zone AS date) = :day", day),
+        "reference": ("o.reference = :reference", reference),
+    }
+    for name, (condition, value) in filters.items():
+        if value is not None:
+            where.append(condition)
+            given[name] = value
+    if after is not None:
+        where.append("(f.ready_by, f.id) > (:after_at, :after_id)")
+        given |= {"after_at": after[0], "after_id": after[1]}
+    statement = text(f"SELECT {PICKUP_SQL} {_FROM} WHERE {' AND '.join(where)} ORDER BY f.ready_by, f.id LIMIT :limit")
+    return [_pickup_of(found) for found in session.execute(statement, given).scalars().all()]
+
+
+_BY_CODE = text(
+    """
+    SELECT k.fulfillment_id, f.order_id, f.location_id, o.customer_id
+    FROM pickup_code AS k JOIN fulfillment AS f ON f.id = k.fulfillment_id JOIN "order" AS o ON o.id = f.order_id
+    WHERE (k.code_hash = :hash OR k.token_hash = :hash) AND k.used_at IS NULL AND f.state = 'ready'
+    ORDER BY k.issued_at DESC LIMIT 1
+    """
+)
+
+
+def fulfillment_by_code(session: Session, *, code_hash: str) -> dict[str, Any] | None:
+    """The waiting pickup that a code's or token's fingerprint belongs to: fulfillment_id, order_id, location_id,
+    customer_id. None when no open pickup has it."""
+    row = session.execute(_BY_CODE, {"hash": code_hash}).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPickup:
+    """A pickup under lock, with what deciding about it needs."""
+
+    id: UUID
+    order_id: UUID
+    location_id: UUID
+    state: str
+    version: int
+    collected_at: datetime | None
+    reference: str
+    customer_id: UUID | None
+    currency: str
+    capture_at: str
+
+
+# The order first, then the fulfillment: the lock order of everything that changes both. Only locked columns are read
+# here: a subquery would show what was true before the wait.
+_LOCK = text(
+    """
+    SELECT f.id, f.order_id, f.location_id, f.state, f.version, f.collected_at, o.reference, o.customer_id, o.currency,
+           s.capture_at
+    FROM "order" AS o JOIN fulfillment AS f ON f.order_id = o.id JOIN location AS s ON s.id = f.location_id
+    WHERE f.id = :fulfillment_id AND f.method = 'pickup' AND o.confirmed_at IS NOT NULL
+    FOR UPDATE OF o, f
+    """
+)
+
+
+def lock_pickup(session: Session, *, fulfillment_id: UUID) -> LockedPickup | None:
+    """Lock a confirmed order and its pickup; None when there is none."""
+    row = session.execute(_LOCK, {"fulfillment_id": fulfillment_id}).one_or_none()
+    return None if row is None else LockedPickup(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """The proof that is asked for: fingerprints and how often it was guessed."""
+
+    rotation: int
+    code_hash: str
+    token_hash: str
+    attempts: int
+    locked_at: datetime | None
+    used_at: datetime | None
+
+
+_CODE = text(
+    "SELECT rotation, code_hash, token_hash, attempts, locked_at, used_at FROM pickup_code WHERE fulfillment_id = :fulfillment_id"
+)
+_CODE_TAKEN = text(
+    """
+    SELECT 1 FROM pickup_code AS k JOIN fulfillment AS f ON f.id = k.fulfillment_id
+    WHERE k.code_hash = :code_hash AND k.used_at IS NULL AND f.location_id = :location_id AND f.state = 'ready'
+      AND f.id <> :fulfillment_id LIMIT 1
+    """
+)
+_HANDOVER = text(
+    """
+    SELECT (SELECT json_agg(json_build_array(l.id, l.total_minor - l.tax_minor) ORDER BY l.position)
+            FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id
+            WHERE fl.fulfillment_id = :fulfillment_id) AS lines,
+           coalesce((SELECT sum(amount_minor) FROM payment
+                     WHERE order_id = :order_id AND tender = 'points' AND state IN ('authorized', 'captured')), 0) AS points_minor,
+           coalesce((SELECT sum(amount_minor) FROM payment
+                     WHERE order_id = :order_id AND tender = 'pay_at_pickup' AND state = 'pending'), 0) AS due_minor
+    """
+)
+
+
+def code_facts(session: Session, *, fulfillment_id: UUID) -> CodeFacts | None:
+    """The pickup's code as stored; None before it is ready. Whoever changes it holds `lock_pickup`."""
+    row = session.execute(_CODE, {"fulfillment_id": fulfillment_id}).one_or_none()
+    return None if row is None else CodeFacts(*row)
+
+
+def code_taken(session: Session, *, code_hash: str, location_id: UUID, fulfillment_id: UUID) -> bool:
+    """Whether another waiting pickup of this location has the same short code."""
+    given = {"code_hash": code_hash, "location_id": location_id, "fulfillment_id": fulfillment_id}
+    return session.execute(_CODE_TAKEN, given).one_or_none() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverFacts:
+    """What a handover settles, minor units: (order line, what it cost without tax), paid with points, still to be paid."""
+
+    lines: tuple[tuple[UUID, int], ...]
+    points_minor: int
+    due_minor: int
+
+
+def handover_facts(session: Session, *, fulfillment_id: UUID, order_id: UUID) -> HandoverFacts:
+    """Read under `lock_pickup`."""
+    row = session.execute(_HANDOVER, {"fulfillment_id": fulfillment_id, "order_id": order_id}).one()
+    lines = tuple((UUID(line_id), net) for line_id, net in row.lines or ())
+    return HandoverFacts(lines, int(row.points_minor), int(row.due_minor))
+
+
+_moment = datetime.fromisoformat
+_MOMENTS = ("placed_at", "ready_by", "picking_at", "ready_at", "collect_by", "collected_at")
+
+
+def _pickup_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    pickup = dict(found)
+    currency = pickup["currency"]
+    for name in ("id", "order_id", "customer_id"):
+        pickup[name] = None if pickup[name] is None else UUID(pickup[name])
+    for name in _MOMENTS:
+        pickup[name] = None if pickup[name] is None else _moment(pickup[name])
+    for name in ("total", "due"):
+        pickup[name] = {"amount_minor": int(pickup[name]), "currency": currency}
+    pickup["location"]["id"] = UUID(pickup["location"]["id"])
+    for line in pickup["lines"]:
+        line["order_line_id"] = UUID(line["order_line_id"])
+    if pickup["code"] is not None:
+        pickup["code"]["issued_at"] = _moment(pickup["code"]["issued_at"])
+    return pickup

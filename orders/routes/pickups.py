@@ -1,0 +1,96 @@
+"""/pickups: the store's counter."""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from orders import counter, ownership, pickup, queries
+from orders.pickup import Handover
+from orders.schemas.pickups import CollectPickupSchema, PickupQuery, PickupSchema
+from retail.kernel.idempotency import Claim
+from retail.kernel.web import problems
+from retail.kernel.web.api import Answer, ApiBlueprint, Call
+from retail.kernel.web.cursor import Page, decode_cursor, page_schema
+
+blp = ApiBlueprint("pickups", __name__, url_prefix="/api/v1", description="Pick, make ready, hand over")
+BLUEPRINTS = [blp]
+PickupPageSchema = page_schema(PickupSchema)
+
+
+@blp.read("/pickups", permission="pickups.read", query=PickupQuery, answer=PickupPageSchema)
+def list_pickups(session: Any, call: Call, query: dict[str, Any]) -> Page:
+    """What the counter has to do, by promise. Staff see the pickups of their own stores."""
+    limit = query["limit"]
+    q = query.get("q")
+    found = queries.list_pickups(
+        session,
+        limit=limit,
+        after=decode_cursor(query["cursor"], [datetime.fromisoformat, UUID]),
+        locations=call.principal.locations,
+        location=query.get("location"),
+        states=query.get("state", ()),
+        day=query.get("day"),
+        reference=None if q is None else queries.order_key(q).get("reference", q),
+    )
+    return Page.of(found, limit, lambda one: [one["ready_by"], one["id"]])
+
+
+@blp.read("/pickups/<uuid:pickup_id>", permission="pickups.read", answer=PickupSchema, etag=True)
+def get_pickup(session: Any, call: Call, pickup_id: UUID) -> dict[str, Any]:
+    """One pickup."""
+    return ownership.pickup_of(session, fulfillment_id=pickup_id, caller=call.principal)
+
+
+@blp.write("POST", "/pickups/<uuid:pickup_id>/picking", permission="pickups.work", answer=PickupSchema, idempotent=True)
+def start_picking(session: Any, call: Call, pickup_id: UUID) -> dict[str, Any]:
+    """Begin to pick. Doing it twice is once."""
+    return pickup.start_picking(session, fulfillment_id=pickup_id, caller=call.principal, now=call.now)
+
+
+@blp.workflow("/pickups/<uuid:pickup_id>/ready", permission="pickups.work", answer=PickupSchema)
+def mark_ready(call: Call, claim: Claim, answer: Answer, pickup_id: UUID) -> dict[str, Any]:
+    """Everything is picked and waits at the counter: the customer gets her code. Doing it twice is once, one message."""
+    return counter.mark_ready(
+        fulfillment_id=pickup_id,
+        caller=call.principal,
+        now=call.now,
+        begin=claim.begin,
+        end=lambda session, ready: answer.settle(claim, session, ready),
+    )
+
+
+@blp.workflow(
+    "/pickups/<uuid:pickup_id>/collection", permission="pickups.work", body=CollectPickupSchema, answer=PickupSchema
+)
+def collect_pickup(call: Call, claim: Claim, answer: Answer, pickup_id: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Hand the goods over, once, against a proof.
+
+    A wrong code counts (`pickup_code_wrong`, `attempts_left`), five of them lock it (`pickup_code_locked`); a mistyped
+    one does not count. When something is due, `tender` names what was taken.
+    """
+
+    def end(session: Any, handover: Handover) -> None:
+        refusal = handover.refusal
+        if refusal is None:
+            answer.settle(claim, session, handover.pickup)
+        else:  # the attempt is spent: a repeat of this request hears the same and spends no other
+            text = json.dumps(problems.body_of(refusal), ensure_ascii=False, default=str)
+            claim.finish(session, refusal.status, text, {})
+
+    tender = body.pop("tender", None)
+    return counter.collect(
+        fulfillment_id=pickup_id,
+        proof=body,
+        tender=tender,
+        caller=call.principal,
+        now=call.now,
+        begin=claim.begin,
+        end=end,
+    )
+
+
+@blp.write("POST", "/pickups/<uuid:pickup_id>/code", permission="pickups.work", answer=PickupSchema, idempotent=True)
+def reissue_code(session: Any, call: Call, pickup_id: UUID) -> dict[str, Any]:
+    """Issue a new code in the place of the old one, with fresh attempts; the customer is told."""
+    return pickup.reissue_code(session, fulfillment_id=pickup_id, caller=call.principal, now=call.now)

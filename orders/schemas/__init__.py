@@ -1,0 +1,1 @@
+"""What the JSON of orders, carts and pickups looks like; answers are ``<Noun>Schema``, bodies ``<Verb><Noun>Schema``."""

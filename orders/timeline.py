@@ -1,0 +1,36 @@
+"""What happened to an order, as one list: the events, which are the audit trail too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from orders import queries
+from orders.ownership import may_see_order
+from retail.kernel.auth import CUSTOMER, Principal
+from retail.kernel.errors import NotFound
+
+
+def find(session: Session, *, given: str, caller: Principal) -> dict[str, Any]:
+    """The order that a caller means by a UUID or a reference in any spelling, if she may see it (OrderSchema).
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    order = queries.order_dict(session, **queries.order_key(given))
+    if order is None or not may_see_order(order, caller):
+        raise NotFound
+    return order
+
+
+def of_order(
+    session: Session, *, order: Mapping[str, Any], caller: Principal, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """`limit` + 1 steps of an order after sequence number `after`: seq, type, at, actor, data.
+
+    A customer sees what happened, and whether it was she who did it, not which member of staff.
+    """
+    steps = queries.timeline(session, order_id=order["id"], after=after, limit=limit)
+    if caller.kind != CUSTOMER:
+        return steps
+    return [step | {"actor": "you" if step["actor"] == caller.actor else "shop"} for step in steps]
