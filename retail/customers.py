@@ -21,10 +21,13 @@ from retail.kernel.ids import new_id, new_reference, parse_reference, parse_uuid
 from retail.models import Customer, Identity, IdentityLink
 
 __all__ = [
+    "PROVEN",
+    "RANK",
     "IdentityInvalid",
     "IdentityTaken",
     "NewIdentity",
     "TooManyIdentities",
+    "identity",
     "key_of",
     "link",
     "may_state",
@@ -134,7 +137,7 @@ def link(
         IdentityTaken: it names somebody else, and either that is proven or this is not.
     """
     written = normalize(kind, value, region=config.current().default_region)
-    identity_id = _identity(session, kind=kind, value=written)
+    identity_id = identity(session, kind=kind, value=written)
     active = queries.lock_active_link(session, identity_id=identity_id)
     if active is not None:
         if active.customer_id == customer_id:
@@ -191,8 +194,8 @@ def prove(session: Session, *, identity_id: UUID, locale: str, actor: str, now: 
     return customer_id
 
 
-def _identity(session: Session, *, kind: str, value: str) -> UUID:
-    """The identity's row, made when missing, locked: links of one identity change one after another."""
+def identity(session: Session, *, kind: str, value: str) -> UUID:
+    """The row of an identity in its written form, made when missing, locked: links of one identity change one after another."""
     table: Any = Identity.__table__
     made = sa.dialects.postgresql.insert(table).values(id=new_id(), kind=kind, namespace="", value=value)
     session.execute(made.on_conflict_do_nothing(index_elements=["kind", "namespace", "value"]))

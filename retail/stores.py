@@ -1,11 +1,21 @@
 """Locations: what they promise (ready-by, collect-by) and how their facts are changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
 
-from retail import limits
-from retail.kernel.errors import Conflict
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from retail import events, limits, queries
+from retail.kernel import outbox, versions
+from retail.kernel.errors import Conflict, Invalid, NotFound
+from retail.kernel.ids import new_id
+from retail.models import Location, LocationHoliday, LocationHours
 from retail.queries import LocationFacts
 
 
@@ -71,3 +81,113 @@ def _local(facts: LocationFacts, at: datetime) -> datetime:
 def _moment(facts: LocationFacts, day: date, at: time) -> datetime:
     """A wall-clock time as a moment; one that a summer-time change skips or repeats is taken at its first reading."""
     return datetime.combine(day, at, ZoneInfo(facts.zone)).astimezone(UTC)
+
+
+class LocationCodeTaken(Conflict):
+    """Another location has this code."""
+
+    code, title = "location_code_taken", "Another location has this code"
+
+
+class LocationInvalid(Invalid):
+    """A zone, region or opening time that cannot be."""
+
+    code, title = "location_invalid", "The location's facts are not valid"
+
+
+def key_of(session: Session, *, location: str) -> UUID:
+    """The id of a location named by id or code.
+
+    Raises:
+        NotFound: there is no such location.
+    """
+    return keys_of(session, locations=[location])[0]
+
+
+def keys_of(session: Session, *, locations: Sequence[str]) -> list[UUID]:
+    """The ids of locations named by id or code, in the same order.
+
+    Raises:
+        NotFound: one of them is unknown; `errors` names each.
+    """
+    known = queries.location_keys(session, locations=locations)
+    unknown = [name for name in locations if name not in known]
+    if unknown:
+        errors = [{"field": "locations", "code": "unknown", "detail": name} for name in unknown]
+        raise NotFound("There is no such location", errors=errors)
+    return [known[name] for name in locations]
+
+
+def create(session: Session, *, facts: Mapping[str, Any], actor: str, now: datetime) -> UUID:
+    """Make a location from the fields of LocationSchema (hours and holidays too); returns its id.
+
+    Raises:
+        LocationCodeTaken; LocationInvalid: an unknown zone or tax region, or overlapping hours.
+    """
+    columns = {name: value for name, value in facts.items() if name not in ("hours", "holidays")}
+    _check(session, facts)
+    table: Any = Location.__table__
+    row = columns | {"id": new_id()}
+    made = insert(table).values(row).on_conflict_do_nothing(index_elements=["code"]).returning(table.c.id)
+    location_id = session.execute(made).scalar_one_or_none()
+    if location_id is None:
+        raise LocationCodeTaken
+    _replace_opening(session, location_id, facts)
+    event = events.LocationChanged(location_id=row["id"], fields=["created"])
+    outbox.publish(session, event, actor=actor, now=now)
+    return UUID(str(location_id))
+
+
+def update(
+    session: Session, *, location_id: UUID, version: int, changes: Mapping[str, Any], actor: str, now: datetime
+) -> int:
+    """Change a location's facts; `hours` and `holidays`, where given, replace all of them. Returns the new version.
+
+    Promises made before (ready_by, collect_by) stay as they were told.
+
+    Raises:
+        NotFound, Stale; LocationInvalid: an unknown zone or tax region, or overlapping hours.
+    """
+    _check(session, changes)
+    columns = {name: value for name, value in changes.items() if name not in ("hours", "holidays")}
+    changed = versions.change(session, Location, row_id=location_id, version=version, values=columns)
+    _replace_opening(session, location_id, changes)
+    event = events.LocationChanged(location_id=location_id, fields=sorted(changes))
+    outbox.publish(session, event, actor=actor, now=now)
+    return changed
+
+
+def _replace_opening(session: Session, location_id: UUID, changes: Mapping[str, Any]) -> None:
+    for name, model in (("hours", LocationHours), ("holidays", LocationHoliday)):
+        if name in changes:
+            table: Any = model.__table__
+            session.execute(sa.delete(table).where(table.c.location_id == location_id))
+            rows = [{**row, "location_id": location_id} for row in changes[name]]
+            if rows:
+                session.execute(sa.insert(table), rows)
+
+
+def _check(session: Session, changes: Mapping[str, Any]) -> None:
+    wrong = []
+    if "zone" in changes and changes["zone"] not in available_timezones():
+        wrong.append({"field": "zone", "code": "unknown", "detail": "An IANA zone such as Asia/Tokyo"})
+    if "tax_region" in changes and changes["tax_region"] not in queries.tax_regions(session):
+        wrong.append({"field": "tax_region", "code": "unknown", "detail": "A region that has tax rates"})
+    wrong += _overlaps(changes.get("hours", ()))
+    days = [row["on_day"] for row in changes.get("holidays", ())]
+    wrong += [
+        {"field": f"holidays.{at}", "code": "repeated", "detail": f"{day} is listed twice"}
+        for at, day in enumerate(days)
+        if day in days[:at]
+    ]
+    if wrong:
+        raise LocationInvalid(errors=wrong)
+
+
+def _overlaps(hours: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    wrong = []
+    ordered = sorted(enumerate(hours), key=lambda item: (item[1]["weekday"], item[1]["opens"]))
+    for (_, before), (at, after) in pairwise(ordered):
+        if before["weekday"] == after["weekday"] and after["opens"] < before["closes"]:
+            wrong.append({"field": f"hours.{at}", "code": "overlap", "detail": "Two intervals of a day overlap"})
+    return wrong

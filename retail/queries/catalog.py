@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from retail.kernel import db
 
 DEFAULT_REGION = "JP"
 DEFAULT_ZONE = "Asia/Tokyo"
@@ -101,3 +103,165 @@ def variants_by_sku(session: Session, *, skus: Sequence[str]) -> dict[str, UUID]
 def skus_by_variant(session: Session, *, variant_ids: Sequence[UUID]) -> dict[UUID, VariantName]:
     """The SKU and titles of each variant; unknown ones are missing."""
     return {row.id: VariantName(*row) for row in session.execute(_NAMES_BY_ID, {"ids": list(variant_ids)}).all()}
+
+
+@dataclass(frozen=True, slots=True)
+class PriceListFacts:
+    """A price list: its currency, and whether its prices hold the tax."""
+
+    id: UUID
+    code: str
+    currency: str
+    tax_inclusive: bool
+
+
+_PRICES = """
+    coalesce((SELECT json_agg(json_build_object(
+                  'price_list', n.code, 'price', json_build_object('amount_minor', n.amount_minor, 'currency', n.currency),
+                  'tax_inclusive', n.tax_inclusive, 'valid_from', n.valid_from) ORDER BY n.code)
+              FROM (SELECT DISTINCT ON (a.code) a.code, a.currency, a.tax_inclusive, r.amount_minor, r.valid_from
+                    FROM price AS r JOIN price_list AS a ON a.id = r.price_list_id
+                    WHERE r.variant_id = v.id AND r.valid_from <= :now
+                    ORDER BY a.code, r.valid_from DESC) AS n), '[]')"""
+_PRODUCT = f"""
+    SELECT p.id, p.code, p.title, p.title_ja, p.description, p.category, p.tax_class_code AS tax_class, p.status,
+           p.version, p.created_at, p.updated_at,
+           coalesce((SELECT json_agg(json_build_object(
+                         'id', v.id, 'sku', v.sku, 'title', v.title, 'title_ja', v.title_ja, 'options', v.options,
+                         'prices', {_PRICES}) ORDER BY v.sku)
+                     FROM variant AS v WHERE v.product_id = p.id), '[]') AS variants
+    FROM product AS p
+    WHERE """  # noqa: S608 - constants of this module
+_PRODUCT_BY_ID = text(_PRODUCT + "p.id = :product_id")
+_PRODUCTS = text(
+    _PRODUCT  # noqa: S608 - constants of this module
+    + """(CAST(:status AS text) IS NULL OR p.status = :status)
+      AND (CAST(:category AS text) IS NULL OR p.category = :category)
+      AND (CAST(:pattern AS text) IS NULL OR p.title ILIKE :pattern OR p.title_ja ILIKE :pattern OR p.code ILIKE :pattern
+           OR EXISTS (SELECT 1 FROM variant AS w WHERE w.product_id = p.id
+                      AND (w.sku ILIKE :pattern OR w.title ILIKE :pattern OR w.title_ja ILIKE :pattern)))
+      AND (CAST(:after AS text) IS NULL OR p.code > :after)
+    ORDER BY p.code LIMIT :limit"""
+)
+_VARIANT = text(
+    f"""
+    SELECT v.id, v.sku, v.title, v.title_ja, v.options, {_PRICES} AS prices, p.id AS product_id, p.code AS product_code,
+           p.title AS product_title, p.title_ja AS product_title_ja, p.tax_class_code AS tax_class, p.status
+    FROM variant AS v JOIN product AS p ON p.id = v.product_id WHERE v.sku = :sku
+    """  # noqa: S608 - constants of this module
+)
+_PRODUCT_KEY = text("SELECT id FROM product WHERE id = CAST(:product_id AS uuid) OR code = :code")
+_PRICE_LIST = text("SELECT id, code, currency, tax_inclusive FROM price_list WHERE code = :code")
+_PRICE_LISTS = text(
+    """
+    SELECT a.id, a.code, a.currency, a.tax_inclusive,
+           ARRAY(SELECT c.code FROM channel AS c WHERE c.price_list_id = a.id ORDER BY c.code) AS channels
+    FROM price_list AS a WHERE (CAST(:after AS text) IS NULL OR a.code > :after) ORDER BY a.code LIMIT :limit
+    """
+)
+_PRICES_OF_LIST = text(
+    """
+    SELECT v.sku, v.title, v.title_ja, r.amount_minor, r.valid_from
+    FROM variant AS v
+    JOIN LATERAL (SELECT amount_minor, valid_from FROM price
+                  WHERE variant_id = v.id AND price_list_id = :price_list_id AND valid_from <= :now
+                  ORDER BY valid_from DESC LIMIT 1) AS r ON true
+    WHERE (CAST(:after AS text) IS NULL OR v.sku > :after)
+    ORDER BY v.sku LIMIT :limit
+    """
+)
+_TAX_RATES = text(
+    """
+    SELECT region, tax_class_code AS tax_class, valid_from, rate_bp FROM tax_rate
+    WHERE (CAST(:region AS text) IS NULL OR region = :region)
+      AND (CAST(:after_region AS text) IS NULL
+           OR (region, tax_class_code, valid_from) > (:after_region, :after_class, CAST(:after_from AS date)))
+    ORDER BY region, tax_class_code, valid_from LIMIT :limit
+    """
+)
+
+
+def product_dict(session: Session, *, product_id: UUID, now: datetime) -> dict[str, Any] | None:
+    """One product as the API shows it (ProductSchema), with variants and their prices at `now`; one statement."""
+    row = session.execute(_PRODUCT_BY_ID, {"product_id": product_id, "now": now}).mappings().one_or_none()
+    return None if row is None else _product(dict(row))
+
+
+def list_products(
+    session: Session,
+    *,
+    q: str | None,
+    category: str | None,
+    status: str | None,
+    after: str | None,
+    limit: int,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Products by code, from behind `after` on; `q` is a part of a title, code or SKU. One statement."""
+    given = {"pattern": db.contains(q), "category": category, "status": status, "after": after, "limit": limit}
+    return [_product(dict(row)) for row in session.execute(_PRODUCTS, given | {"now": now}).mappings().all()]
+
+
+def variant_dict(session: Session, *, sku: str, now: datetime) -> dict[str, Any] | None:
+    """One variant as the API shows it (VariantSchema), with its product and prices at `now`; one statement."""
+    row = session.execute(_VARIANT, {"sku": sku, "now": now}).mappings().one_or_none()
+    return None if row is None else _variant(dict(row))
+
+
+def product_key(session: Session, *, product_id: UUID | None, code: str) -> UUID | None:
+    """A product's id by id or code."""
+    found: UUID | None = session.execute(_PRODUCT_KEY, {"product_id": product_id, "code": code}).scalar_one_or_none()
+    return found
+
+
+def price_list(session: Session, *, code: str) -> PriceListFacts | None:
+    """A price list by its code."""
+    row = session.execute(_PRICE_LIST, {"code": code}).one_or_none()
+    return None if row is None else PriceListFacts(*row)
+
+
+def price_lists(session: Session, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+    """Price lists by code, from behind `after` on, with the channels that sell from them."""
+    return [dict(row) for row in session.execute(_PRICE_LISTS, {"after": after, "limit": limit}).mappings().all()]
+
+
+def prices_of(
+    session: Session, *, price_list: PriceListFacts, after: str | None, limit: int, now: datetime
+) -> list[dict[str, Any]]:
+    """The prices of one list at `now`, by SKU, from behind `after` on."""
+    given = {"price_list_id": price_list.id, "after": after, "limit": limit, "now": now}
+    return [
+        {
+            "sku": row.sku,
+            "title": row.title,
+            "title_ja": row.title_ja,
+            "price": {"amount_minor": row.amount_minor, "currency": price_list.currency},
+            "valid_from": row.valid_from,
+        }
+        for row in session.execute(_PRICES_OF_LIST, given).all()
+    ]
+
+
+def tax_rates(
+    session: Session, *, region: str | None, after: tuple[str, str, date] | None, limit: int
+) -> list[dict[str, Any]]:
+    """Tax rates by region, class and day, from behind `after` on."""
+    region_, class_, from_ = after or (None, None, None)
+    given = {"region": region, "after_region": region_, "after_class": class_, "after_from": from_, "limit": limit}
+    return [dict(row) for row in session.execute(_TAX_RATES, given).mappings().all()]
+
+
+def tax_classes(session: Session) -> list[str]:
+    """The codes of all tax classes."""
+    return list(session.execute(text("SELECT code FROM tax_class ORDER BY code")).scalars())
+
+
+def _product(row: dict[str, Any]) -> dict[str, Any]:
+    row["variants"] = [_variant(item) for item in row["variants"]]
+    return row
+
+
+def _variant(item: dict[str, Any]) -> dict[str, Any]:
+    for price in item["prices"]:
+        price["valid_from"] = datetime.fromisoformat(price["valid_from"])
+    return item

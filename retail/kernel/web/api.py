@@ -22,19 +22,16 @@ from flask_smorest import Blueprint
 from retail.kernel import auth, clock, config, db
 from retail.kernel.auth import NOBODY, Principal
 from retail.kernel.errors import (
-    BadRequest,
     PreconditionRequired,
     Problem,
     Stale,
-    TooLarge,
     Unauthorized,
-    UnsupportedMediaType,
 )
 from retail.kernel.idempotency import Claim, Replayed, new_claim
 from retail.kernel.web import problems, requests
+from retail.kernel.web.bodies import load_body, query_values, read_raw
 
 PUBLIC = "public"
-MAX_BODY_BYTES = 1_000_000
 View = Callable[..., Any]
 
 
@@ -106,48 +103,15 @@ def _if_match() -> int:
     return int(found[1])
 
 
-def load_body(schema: ma.Schema) -> Any:
-    """The request's JSON body, checked by `schema`.
-
-    Raises:
-        UnsupportedMediaType, TooLarge, BadRequest: not JSON, over MAX_BODY_BYTES, or not readable.
-        marshmallow.ValidationError: readable, but a value is wrong (422).
-    """
-    if request.mimetype != "application/json":
-        raise UnsupportedMediaType
-    raw = read_raw()
-    try:
-        data = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("The body is not valid JSON") from error
-    if _has_nul(raw):
-        raise BadRequest("The body holds a NUL character")
-    return schema.load(data)
-
-
-def read_raw() -> bytes:
-    """The body's bytes, bounded.
-
-    Raises:
-        TooLarge: more than MAX_BODY_BYTES.
-    """
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise TooLarge(f"A request body may hold at most {MAX_BODY_BYTES:,} bytes")
-    return request.get_data(cache=True)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _has_nul(raw: bytes) -> bool:
-    return b"\\u0000" in raw  # PostgreSQL's text cannot hold it; raw NUL bytes are refused by JSON itself
-
-
 def dump(schema: ma.Schema | None, result: Any) -> str:
     """The answer's JSON text."""
     payload = result if schema is None else schema.dump(result)
-    return json.dumps(payload, ensure_ascii=False, default=str)
+    return json.dumps(payload, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    """What a schema passed on as it was: moments as RFC 3339, ids and the rest as text."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
@@ -170,7 +134,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
             def endpoint(**path: Any) -> Response:
                 call = begin_call(permission)
                 if query_schema is not None:
-                    path["query"] = query_schema.load(_query_values(query_schema))
+                    path["query"] = query_schema.load(query_values(query_schema))
                 with db.reading() as session:
                     result = view(session=session, call=call, **path)
                     text = dump(answer_schema, result)
@@ -247,12 +211,14 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         answer: type[ma.Schema],
         body: type[ma.Schema] | None = None,
         status: int = 200,
+        idempotent: bool = True,
     ) -> Callable[[View], View]:
         """A POST whose function talks to the outside: ``view(call, claim, body=..., **path)``.
 
         The function begins the claim (`claim.begin(session)` or `lease=True`) in its first transaction. Its answer is
         stored by `settle` here when it has not been before. Refusals that change nothing give the key back; refusals
         that are outcomes (`settled`) are stored; when the outside is down the key is released so that a repeat resumes.
+        Without `idempotent` (log-ins, which must count a refused attempt) there is no key: ``view(call, body=..., **path)``.
         """
         answer_schema, body_schema = answer(), body() if body else None
 
@@ -262,10 +228,14 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
                 call = begin_call(permission)
                 if body_schema is not None:
                     path["body"] = load_body(body_schema)
+                if not idempotent:
+                    result = view(call=call, **path)
+                    return _response(dump(answer_schema, result), status, _headers(result))
                 claim = _claim(call)
                 try:
                     result = view(call=call, claim=claim, answer=Answer(answer_schema, status), **path)
-                    text, headers = dump(answer_schema, result), _headers(result)
+                    headers = _headers(result)
+                    text = claim.body if claim.finished else dump(answer_schema, result)
                     if not claim.finished:
                         with db.transaction() as session:
                             claim.finish(session, status, text, headers)
@@ -276,7 +246,9 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
                     raise
                 return _response(text, status, headers)
 
-            self._describe(endpoint, status, answer_schema, permission=permission, body=body_schema, idempotent=True)
+            self._describe(
+                endpoint, status, answer_schema, permission=permission, body=body_schema, idempotent=idempotent
+            )
             self.add_url_rule(rule, view.__name__, endpoint, methods=["POST"])
             return view
 
@@ -344,17 +316,6 @@ class Answer:
 def request_writes(status: int, body: Any, idempotent: bool, if_match: bool) -> bool:
     """Whether the described route changes something (and so can conflict)."""
     return body is not None or idempotent or if_match or status != 200
-
-
-def _query_values(schema: ma.Schema) -> dict[str, Any]:
-    """The query string as the schema wants it: lists for list fields, the last value for others."""
-    values: dict[str, Any] = {}
-    for name in request.args:
-        field = schema.load_fields.get(name)
-        values[name] = request.args.getlist(name) if isinstance(field, ma.fields.List) else request.args[name]
-        if any("\x00" in text for text in request.args.getlist(name)):
-            raise BadRequest("The query holds a NUL character")
-    return values
 
 
 def _claim(call: Call) -> Claim:

@@ -7,7 +7,7 @@ from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.wrappers import Response as BaseResponse
 
-from retail.kernel.web.api import MAX_BODY_BYTES
+from retail.kernel.web.bodies import MAX_BODY_BYTES
 from retail.kernel.web.cursor import DEFAULT_LIMIT, MAX_LIMIT
 from retail.kernel.web.problems import ProblemSchema
 
