@@ -22,6 +22,7 @@ class Size:
     skus: int = SKUS
     customers: int = CUSTOMERS
     orders: int = ORDERS
+    stock: int = STOCK_EACH
 
 
 # The helper makes a key for a kind of row (k), a number (n) and a moment that grows with n.
@@ -119,7 +120,7 @@ def fill(connection: Connection, size: Size) -> None:
         "skus": size.skus,
         "customers": size.customers,
         "orders": size.orders,
-        "stock": STOCK_EACH,
+        "stock": size.stock,
         "points": POINTS_EACH,
     }
     for _, script in _STEPS:

@@ -46,9 +46,9 @@ def script(variables: Sequence[str], statements: Sequence[str], *, transaction: 
 
 
 def run(
-    text: str, *, pgbench: Path, environment: Mapping[str, str], clients: int, seconds: float, protocol: str = "prepared"
+    text: str, *, pgbench: Path, environment: Mapping[str, str], clients: int, seconds: float, counter: int = 0
 ) -> Limit:
-    """Run a script with `clients` connections for `seconds` (at least 1, whole).
+    """Run a script with `clients` connections for `seconds` (at least 1, whole); its variable `n` starts at `counter`.
 
     Raises:
         PgbenchFailed: the script does not run.
@@ -56,9 +56,24 @@ def run(
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(text)
         file.flush()
-        command = [str(pgbench), "-n", "-M", protocol, "-c", str(clients), "-j", "1", "-T", str(max(1, round(seconds)))]
+        command = [
+            str(pgbench),
+            "-n",
+            "-M",
+            "prepared",
+            "-D",
+            f"n={counter}",
+            "-c",
+            str(clients),
+            "-j",
+            "1",
+            "-T",
+            str(max(1, round(seconds))),
+        ]
         command += ["-f", file.name]
-        done = subprocess.run(command, env=dict(os.environ) | dict(environment), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=dict(os.environ) | dict(environment), capture_output=True, text=True, check=False
+        )
     tps = re.search(r"tps = ([\d.]+)", done.stdout)
     latency = re.search(r"latency average = ([\d.]+) ms", done.stdout)
     failed = re.search(r"number of failed transactions: (\d+)", done.stdout)

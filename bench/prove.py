@@ -63,7 +63,7 @@ def wishes(buyers: int, units: int, seed: int) -> list[Wish]:
 
     Those who want a single unit and do not walk away are at least `units` many, so that the last unit finds a buyer.
     """
-    dice = random.Random(seed)  # noqa: S311  (a proof is repeatable)
+    dice = random.Random(seed)
     made = []
     for number in range(buyers):
         single = number < units
@@ -77,7 +77,9 @@ def wishes(buyers: int, units: int, seed: int) -> list[Wish]:
 class Buyer(threading.Thread):
     """One customer's fight for the article."""
 
-    def __init__(self, wish: Wish, *, base: str, token: str, sku: str, store: str, run: str, tally: Tally, start: threading.Event) -> None:
+    def __init__(
+        self, wish: Wish, *, base: str, token: str, sku: str, store: str, run: str, tally: Tally, start: threading.Event
+    ) -> None:
         super().__init__(name=f"buyer-{wish.number}", daemon=True)
         self.wish, self.base, self.sku, self.store, self.tally, self.begin = wish, base, sku, store, tally, start
         self.run_id = run
@@ -90,16 +92,17 @@ class Buyer(threading.Thread):
         self.deadline = time.monotonic() + PATIENCE_SECONDS
         try:
             with httpx.Client(base_url=self.base, headers=self.headers, timeout=20) as client:
-                self.buy(client)
-        except Exception as error:
+                self.client = client
+                self.buy()
+        except Exception as error:  # noqa: BLE001 - whatever it was, it belongs into the verdict
             with self.tally.lock:
                 self.tally.unexpected.append(f"{self.name}: {type(error).__name__}: {error}")
 
-    def buy(self, client: httpx.Client) -> None:
+    def buy(self) -> None:
         """The whole visit."""
         lines = [{"sku": self.sku, "quantity": quantity} for quantity in self.wish.lines]
         body = {"lines": lines, "location": self.store, "method": "pickup"}
-        cart = self.post(client, "/api/v1/carts", body, "cart")
+        cart = self.post("/api/v1/carts", body, "cart")
         if cart.status_code != 201:
             raise RuntimeError(f"no cart: {cart.status_code} {cart.text[:300]}")
         cart_id = cart.json()["id"]
@@ -107,7 +110,7 @@ class Buyer(threading.Thread):
         while True:
             attempt += 1
             if self.wish.holds:
-                held = self.post(client, f"/api/v1/carts/{cart_id}/hold", {"seconds": HOLD_SECONDS}, f"hold-{attempt}")
+                held = self.post(f"/api/v1/carts/{cart_id}/hold", {"seconds": HOLD_SECONDS}, f"hold-{attempt}")
                 if held.status_code == 200 and self.wish.walks_away:
                     with self.tally.lock:
                         self.tally.walked_away += 1
@@ -115,9 +118,12 @@ class Buyer(threading.Thread):
                 if held.status_code == 200 and attempt == 1 and self.wish.number % 2:
                     time.sleep(HOLD_SECONDS + 0.5)  # comes back too late: the hold has expired
             order = self.post(
-                client,
                 "/api/v1/orders",
-                {"cart_id": cart_id, "payment": {"method": "pay_at_pickup"}, "contact": {"name": self.name, "email": f"{self.name}@example.com"}},
+                {
+                    "cart_id": cart_id,
+                    "payment": {"method": "pay_at_pickup"},
+                    "contact": {"name": self.name, "email": f"{self.name}@example.com"},
+                },
                 f"order-{attempt}",
             )
             if order.status_code == 201:
@@ -128,26 +134,28 @@ class Buyer(threading.Thread):
                 return
             if order.status_code != 409 or order.json()["code"] != "out_of_stock":
                 raise RuntimeError(f"no order: {order.status_code} {order.text[:300]}")
-            if self.sold_out(client) or time.monotonic() > self.deadline:
+            if self.sold_out() or time.monotonic() > self.deadline:
                 with self.tally.lock:
                     self.tally.refused += 1
                 return
             time.sleep(0.3)
 
-    def sold_out(self, client: httpx.Client) -> bool:
+    def sold_out(self) -> bool:
         """Whether waiting is useless: what is not allocated cannot serve this buyer even when every hold expires."""
-        answer = self.ask(client, lambda: client.get("/api/v1/availability", params={"sku": self.sku, "location": self.store}))
+        answer = self.ask(
+            lambda: self.client.get("/api/v1/availability", params={"sku": self.sku, "location": self.store})
+        )
         if answer.status_code != 200:
             raise RuntimeError(f"no availability: {answer.status_code} {answer.text[:300]}")
         place = answer.json()["items"][0]["locations"][0]
         return bool(place["on_hand"] - place["allocated"] < self.wish.units)
 
-    def post(self, client: httpx.Client, path: str, body: Mapping[str, object], step: str) -> httpx.Response:
+    def post(self, path: str, body: Mapping[str, object], step: str) -> httpx.Response:
         """POST with this step's own key, the same key for every repeat."""
         key = f"{self.run_id}-{self.wish.number}-{step}"
-        return self.ask(client, lambda: client.post(path, json=body, headers={"Idempotency-Key": key}))
+        return self.ask(lambda: self.client.post(path, json=body, headers={"Idempotency-Key": key}))
 
-    def ask(self, client: httpx.Client, send: Callable[[], httpx.Response]) -> httpx.Response:
+    def ask(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         """Send until there is an answer: a dead server and 503 are tried again, as any client of ours should."""
         while True:
             begun = time.perf_counter()
@@ -156,7 +164,9 @@ class Buyer(threading.Thread):
             except httpx.TransportError as error:
                 self.note(type(error).__name__)
             else:
-                if answer.status_code == 503 or (answer.status_code == 409 and answer.json().get("code") == "idempotency_in_progress"):
+                if answer.status_code == 503 or (
+                    answer.status_code == 409 and answer.json().get("code") == "idempotency_in_progress"
+                ):
                     self.note(f"{answer.status_code}")
                 else:
                     with self.tally.lock:
@@ -190,7 +200,8 @@ def fight(
     server: WebServer = start_web(environment=environment, port=port, log=log)
     try:
         threads = [
-            Buyer(wish, base=server.base, token=token, sku=sku, store=store, run=run, tally=tally, start=start) for wish in buyers
+            Buyer(wish, base=server.base, token=token, sku=sku, store=store, run=run, tally=tally, start=start)
+            for wish in buyers
         ]
         for thread in threads:
             thread.start()

@@ -1,0 +1,106 @@
+"""`retail bench` and `retail prove`: the measuring commands."""
+
+import secrets
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench import measure, shop
+from bench.data import Size
+from retail.kernel import config, db
+
+BUILD = Path("build")
+
+
+def _settings() -> config.Settings:
+    return config.Settings.from_environment()
+
+
+@click.command()
+@click.option("--clients", default=16, show_default=True, help="Connections of the load generator and of pgbench.")
+@click.option("--rounds", default=5, show_default=True, help="Interleaved rounds; medians are reported.")
+@click.option("--seconds", default=6.0, show_default=True, help="Length of each part of a round.")
+@click.option("--threads", default=1, show_default=True, help="Threads per web process.")
+@click.option("--small", is_flag=True, help="A hundredth of the data, to try the benchmark itself.")
+def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool) -> None:
+    """Measure our routes beside the database's own limit; writes build/bench.json."""
+    size = Size(4, 300, 1000, 3000) if small else Size()
+    console = Console()
+    run = secrets.token_hex(4)
+    with shop.server(_settings()) as server:
+        console.print("preparing data (once per schema, a minute or two) ...")
+        template = shop.template_for(server, size)
+        with shop.scratch_database(server, f"retail_bench_run_{run}", template) as scratch:
+            figures = measure.measure(
+                scratch,
+                size=size,
+                environment={"SECRET_KEY": secrets.token_hex(32), "RETAIL_ENV": "production"},
+                clients=clients,
+                rounds=rounds,
+                seconds=seconds,
+                threads=threads,
+                folder=BUILD,
+                run=run,
+                tell=console.print,
+            )
+    measure.write_json(figures, BUILD / "bench.json")
+    table = Table(
+        title=f"{clients} clients, 2 web processes x {threads} thread, medians of {rounds} rounds of {seconds:g} s"
+    )
+    for column in ("", "ours/s", "limit/s", "ratio", "p50 ms", "p99 ms", "statements", "MiB/process"):
+        table.add_column(column, justify="left" if not column else "right")
+    for figure in figures:
+        row = (
+            figure.ours_per_s,
+            figure.limit_per_s,
+            figure.ratio,
+            figure.p50_ms,
+            figure.p99_ms,
+            figure.statements,
+            figure.rss_mib,
+        )
+        table.add_row(figure.name, *(f"{value:,}" for value in row))
+    console.print(table)
+    missed = measure.verdicts(figures, {s.name: s.goal for s in measure.scenarios(size, run)})
+    for line in missed:
+        console.print(f"[red]missed[/red] {line}")
+    if not missed:
+        console.print("every goal holds")
+
+
+@click.group()
+def prove() -> None:
+    """Proofs that anyone can run: they end with a verdict and its exit status."""
+
+
+@prove.command()
+@click.option("--buyers", default=200, show_default=True, type=click.IntRange(1, 2000))
+@click.option("--units", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--seed", default=1, show_default=True, help="Which buyers want what.")
+@click.option("--no-kill", is_flag=True, help="Leave the web server alive.")
+def oversell(buyers: int, units: int, seed: int, no_kill: bool) -> None:
+    """Let BUYERS fight over HTTP for UNITS of one article while the web server is killed: exactly UNITS are sold."""
+    from bench import fighting
+
+    if buyers < units:
+        raise click.UsageError("there must be at least as many buyers as units")
+    with (
+        shop.server(_settings()) as server,
+        shop.scratch_database(server, f"retail_prove_{secrets.token_hex(4)}") as scratch,
+    ):
+        settings = replace(_settings(), database_url=scratch.url)
+        db.configure(settings)
+        try:
+            sold_right = fighting.oversell(
+                settings, buyers=buyers, units=units, seed=seed, kill=not no_kill, folder=BUILD, tell=click.echo
+            )
+        finally:
+            db.dispose()
+    sys.exit(0 if sold_right else 1)
+
+
+COMMANDS: list[click.Command] = [bench, prove]
