@@ -92,6 +92,11 @@ def dispose() -> None:
     _engine = _autocommit = None
 
 
+def is_configured() -> bool:
+    """Whether this process has an engine."""
+    return _engine is not None
+
+
 def engine() -> Engine:
     """This process's engine.
 
