@@ -105,6 +105,15 @@ def hold_of(session: Session, *, order_id: uuid.UUID) -> HoldFacts | None:
     return None if row is None else HoldFacts(row.customer_id, row.points, row.refunded, row.state)
 
 
+def holds_for(session: Session, *, order_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, HoldFacts]:
+    """The holds of many orders at once; orders that never had one are missing. One statement."""
+    statement = text(
+        "SELECT order_id, customer_id, points, refunded, state FROM points_hold WHERE order_id = ANY(:order_ids)"
+    )
+    rows = session.execute(statement, {"order_ids": list(order_ids)}).all()
+    return {row.order_id: HoldFacts(row.customer_id, row.points, row.refunded, row.state) for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class TransactionFacts:
     """What a transaction of the ledger was for, and how many points it moved from one side to the other."""

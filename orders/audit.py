@@ -1,0 +1,72 @@
+"""Whether the money adds up: payments and refunds against their ledger, tenders against totals, points against loyalty.
+
+Each comparison is one statement over all rows, ordered by the order's reference. What follows from the ledger can be
+repaired; where two ledgers disagree a person decides.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from loyalty import queries as loyalty_queries
+from orders.queries import payments as queries
+from orders.queries.payments import PaymentSums
+from retail.audit import Divergence, Repair
+
+
+def divergences(session: Session) -> Iterator[Divergence]:
+    """Every row of this package whose stored figure is not what its history says."""
+    yield from _payments(session)
+    yield from _refunds(session)
+    yield from _orders(session)
+    yield from _points(session)
+
+
+def _payments(session: Session) -> Iterator[Divergence]:
+    for wrong in queries.wrong_payment_sums(session):
+        key = f"{wrong.reference} {wrong.tender}"
+        yield Divergence("payment", key, _sums(wrong.stored), _sums(wrong.rebuilt), _set_sums(wrong))
+
+
+def _sums(values: tuple[int, int, int]) -> str:
+    return f"authorized {values[0]}, captured {values[1]}, refunded {values[2]}"
+
+
+def _set_sums(wrong: PaymentSums) -> Repair:
+    """Sets the sums to those of the ledger; the CHECKs refuse a ledger that contradicts itself."""
+    statement = text(
+        "UPDATE payment SET authorized_minor = :authorized, captured_minor = :captured, refunded_minor = :refunded "
+        "WHERE id = :id"
+    )
+    authorized, captured, refunded = wrong.rebuilt
+    given = {"id": wrong.payment_id, "authorized": authorized, "captured": captured, "refunded": refunded}
+
+    def repair(session: Session) -> None:
+        session.execute(statement, given)
+
+    return repair
+
+
+def _refunds(session: Session) -> Iterator[Divergence]:
+    for reference, refund_id, stored, rebuilt in queries.wrong_refund_sums(session):
+        yield Divergence("refund", f"{reference} {refund_id}", str(stored), str(rebuilt))
+
+
+def _orders(session: Session) -> Iterator[Divergence]:
+    for reference, total, paid in queries.wrong_order_sums(session):
+        yield Divergence("order", reference, f"total {total}", f"tenders {paid}")
+
+
+def _points(session: Session) -> Iterator[Divergence]:
+    """Orders paid with points: what we booked on the tender against what the points ledger holds for the order."""
+    tenders = queries.points_tenders(session)
+    holds = loyalty_queries.holds_for(session, order_ids=[order_id for _, order_id, _, _, _ in tenders])
+    for reference, order_id, points, state, refunded in tenders:
+        expected = ("burned" if state == "captured" else "open", points, refunded)
+        hold = holds.get(order_id)
+        found = None if hold is None else (hold.state, hold.points, hold.refunded)
+        if found != expected:
+            stored = f"{expected[0]} {expected[1]}, refunded {expected[2]}"
+            rebuilt = "no hold" if found is None else f"{found[0]} {found[1]}, refunded {found[2]}"
+            yield Divergence("points_tender", reference, stored, rebuilt)

@@ -1,0 +1,27 @@
+"""What this package does when the time comes."""
+
+from orders import payments, webhooks
+from retail.kernel import clock
+from retail.kernel.worker import Job
+
+
+def settle_payments() -> int:
+    """Finish what was asked of the card network and has no outcome; call off orders whose card never answered."""
+    return payments.settle_started(now=clock.now())
+
+
+def process_webhooks() -> int:
+    """Work on the card network's webhooks."""
+    return webhooks.process_inbox(now=clock.now())
+
+
+def warn_about_expiring_authorizations() -> int:
+    """Name the authorizations that lapse soon and are not captured."""
+    return payments.warn_expiring(now=clock.now())
+
+
+JOBS: list[Job] = [
+    Job("orders.settle_payments", settle_payments, every_seconds=5),
+    Job("orders.process_webhooks", process_webhooks, every_seconds=1),
+    Job("orders.warn_about_expiring_authorizations", warn_about_expiring_authorizations, every_seconds=86_400),
+]

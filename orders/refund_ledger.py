@@ -1,0 +1,227 @@
+"""A refund in our own books: opened over the tenders in a stated order, completed when every tender has given back.
+
+Order of tenders: card, card at the till, cash, then points. The share of a card waits for the provider (`payments`);
+what the till or the points ledger gives back is booked here. Never more than was captured: the order's lock makes one
+refund wait for another, the UPDATE's guard and the CHECK stand behind it. Nobody is talked to from this file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from inventory import stock
+from loyalty import ledger
+from orders.queries import payments as queries
+from orders.queries.payments import OrderFacts, PaymentFacts, RefundFacts
+from retail.events import OrderRefunded
+from retail.kernel import outbox
+from retail.kernel.errors import Conflict
+from retail.kernel.ids import new_id
+
+TENDER_ORDER = ("card", "card_terminal", "cash")
+PREPARED = "prepared"  # the `error` of a started entry that nobody has worked on yet
+
+
+class NothingToRefund(Conflict):
+    """Everything that was captured has been given back or is on its way; `remaining` says what is left."""
+
+    code, title = "nothing_to_refund", "There is nothing left to refund"
+
+
+class BooksDisagree(RuntimeError):
+    """A guarded UPDATE changed no row although the order is locked: a programming error, nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A refund that was just opened: money in minor units, points, and how many entries wait for the provider."""
+
+    id: UUID
+    amount_minor: int
+    points: int
+    waiting: int
+
+
+_REFUND = text(
+    """
+    INSERT INTO refund (id, order_id, amount_minor, points, currency, reason, restock, state, actor, created_at)
+    VALUES (:id, :order_id, :amount_minor, :points, :currency, :reason, :restock, 'pending', :actor, :now)
+    """
+)
+_ENTRY = text(
+    """
+    INSERT INTO payment_entry (id, payment_id, kind, amount_minor, state, idempotency_key, refund_id, error, actor, started_at, settled_at)
+    VALUES (:id, :payment_id, 'refund', :amount_minor, CAST(:state AS text), :key, :refund_id,
+            CASE WHEN CAST(:state AS text) = 'started' THEN :prepared END, :actor, :now,
+            CASE WHEN CAST(:state AS text) = 'succeeded' THEN CAST(:now AS timestamptz) END)
+    """
+)
+_ADD_REFUNDED = text(
+    """
+    UPDATE payment SET refunded_minor = refunded_minor + :amount, updated_at = :now
+    WHERE id = :payment_id AND refunded_minor + :amount <= captured_minor
+    """
+)
+_CLOSE = text(
+    """
+    UPDATE refund SET state = CAST(:state AS text), done_at = :now WHERE id = :refund_id AND state = 'pending'
+    AND NOT EXISTS (SELECT 1 FROM payment_entry WHERE refund_id = :refund_id AND state = 'started')
+    """
+)
+
+
+def open_refund(
+    session: Session,
+    *,
+    order: OrderFacts,
+    payments: Sequence[PaymentFacts],
+    reason: str,
+    restock: bool,
+    actor: str,
+    now: datetime,
+) -> Opened:
+    """Begin giving back all that was captured and is not on its way back yet. `order` and `payments` are locked.
+
+    Without a card the refund is completed in this transaction.
+
+    Raises:
+        NothingToRefund: nothing is left.
+    """
+    money = sorted(
+        (p for p in payments if p.tender in TENDER_ORDER and p.refundable_minor > 0),
+        key=lambda p: (TENDER_ORDER.index(p.tender), p.id),
+    )
+    spent = sum(p.points or 0 for p in payments if p.tender == "points" and p.state == "captured")
+    points = spent - queries.points_given_back(session, order_id=order.id) if spent else 0
+    if not money and points <= 0:
+        remaining = {"amount_minor": 0, "currency": order.currency, "points": 0}
+        raise NothingToRefund("Everything that was paid has been refunded, or is being refunded", remaining=remaining)
+    refund_id, amount = new_id(), sum(p.refundable_minor for p in money)
+    row = {"id": refund_id, "order_id": order.id, "amount_minor": amount, "points": points, "currency": order.currency}
+    session.execute(_REFUND, row | {"reason": reason, "restock": restock, "actor": actor, "now": now})
+    waiting = 0
+    for payment in money:
+        by_card = payment.tender == "card"
+        waiting += by_card
+        if not by_card:
+            _add_refunded(session, payment_id=payment.id, amount_minor=payment.refundable_minor, now=now)
+        _book(
+            session,
+            refund_id=refund_id,
+            payment=payment,
+            state="started" if by_card else "succeeded",
+            actor=actor,
+            now=now,
+        )
+    if not waiting:
+        close(session, refund_id=refund_id, now=now)
+    return Opened(refund_id, amount, points, waiting)
+
+
+def _book(session: Session, *, refund_id: UUID, payment: PaymentFacts, state: str, actor: str, now: datetime) -> None:
+    row = {"id": new_id(), "payment_id": payment.id, "amount_minor": payment.refundable_minor, "state": state}
+    row |= {"key": f"refund:{refund_id}:{payment.id}", "refund_id": refund_id, "prepared": PREPARED}
+    session.execute(_ENTRY, row | {"actor": actor, "now": now})
+
+
+def _add_refunded(session: Session, *, payment_id: UUID, amount_minor: int, now: datetime) -> None:
+    given = {"payment_id": payment_id, "amount": amount_minor, "now": now}
+    if session.execute(_ADD_REFUNDED, given).rowcount != 1:  # type: ignore[attr-defined]
+        raise BooksDisagree(f"payment {payment_id} has not captured what is to be refunded")
+
+
+def book_card(session: Session, *, payment_id: UUID, refund_id: UUID, amount_minor: int, now: datetime) -> None:
+    """The provider gave the card's share back: move the payment's sum, and complete the refund if this was the last share.
+
+    The caller has just settled the entry, under the order's lock.
+    """
+    _add_refunded(session, payment_id=payment_id, amount_minor=amount_minor, now=now)
+    close(session, refund_id=refund_id, now=now)
+
+
+def close(session: Session, *, refund_id: UUID, now: datetime) -> None:
+    """Complete the refund once none of its entries is open: points back, earned points clawed back, goods put back.
+
+    A refund of which a share failed ends `failed`: what succeeded stands in the ledger, the rest can be refunded anew.
+    Runs its effect once, however often it is called.
+    """
+    refund = queries.refund_facts(session, refund_id=refund_id)
+    if refund is None or refund.started or refund.state != "pending":
+        return
+    state = "failed" if refund.failed else "done"
+    closed = session.execute(_CLOSE, {"refund_id": refund_id, "state": state, "now": now})
+    if closed.rowcount == 1 and state == "done":  # type: ignore[attr-defined]
+        _give_the_rest_back(session, refund=refund, now=now)
+
+
+def _give_the_rest_back(session: Session, *, refund: RefundFacts, now: datetime) -> None:
+    order = queries.lock_order(session, order_id=refund.order_id)
+    if order is None:
+        raise BooksDisagree(f"refund {refund.id} has no order")
+    if refund.restock:  # stock before points, in the order in which placing locks them
+        _put_back(session, refund=refund, now=now)
+    _give_points_back(session, refund=refund, now=now)
+    if order.total_minor:
+        # the share returned so far, by earlier refunds too (also what succeeded of one that failed)
+        returned = sum(payment.refunded_minor for payment in queries.payments_of(session, order_id=order.id))
+        ledger.claw_back(
+            session,
+            order_id=order.id,
+            numerator=min(returned, order.total_minor),
+            denominator=order.total_minor,
+            key=f"refund:{refund.id}:claw_back",
+            actor=refund.actor,
+            now=now,
+        )
+    session.execute(
+        text("UPDATE order_line SET refunded_quantity = quantity WHERE order_id = :id AND quantity > 0"),
+        {"id": order.id},
+    )
+    session.execute(text('UPDATE "order" SET version = version + 1 WHERE id = :id'), {"id": order.id})
+    event = OrderRefunded(
+        order_id=order.id,
+        reference=order.reference,
+        customer_id=order.customer_id,
+        refund_id=refund.id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        points=refund.points,
+    )
+    outbox.publish(session, event, actor=refund.actor, now=now)
+
+
+def _give_points_back(session: Session, *, refund: RefundFacts, now: datetime) -> None:
+    """Return the points part and book it on the tender."""
+    if not refund.points:
+        return
+    tender = next(p for p in queries.lock_payments(session, order_id=refund.order_id) if p.tender == "points")
+    ledger.refund(
+        session,
+        order_id=refund.order_id,
+        points=refund.points,
+        key=f"refund:{refund.id}:points",
+        actor=refund.actor,
+        now=now,
+    )
+    _add_refunded(session, payment_id=tender.id, amount_minor=tender.refundable_minor, now=now)
+    _book(session, refund_id=refund.id, payment=tender, state="succeeded", actor=refund.actor, now=now)
+
+
+def _put_back(session: Session, *, refund: RefundFacts, now: datetime) -> None:
+    by_place: dict[UUID, list[tuple[UUID, int]]] = {}
+    for line in queries.collected_lines(session, order_id=refund.order_id):
+        by_place.setdefault(line.location_id, []).append((line.variant_id, line.quantity))
+    for location_id, lines in by_place.items():
+        stock.put_back(
+            session,
+            location_id=location_id,
+            lines=lines,
+            cause="refund",
+            cause_id=refund.id,
+            actor=refund.actor,
+            now=now,
+        )

@@ -1,0 +1,59 @@
+"""Payments, cancellations, refunds and webhooks on the wire."""
+
+import marshmallow as ma
+
+from orders.schemas.places import money_field
+
+REASON_CHARACTERS = 200
+STATES = ("pending", "requires_action", "authorized", "captured", "voided", "failed", "none")
+REASON = ma.validate.And(ma.validate.Length(1, REASON_CHARACTERS), ma.validate.Regexp(r"^[^\x00-\x1f\x7f]*\Z"))
+
+
+class CancelOrderSchema(ma.Schema):
+    """Why an order is called off."""
+
+    reason = ma.fields.String(load_default="requested", validate=REASON, metadata={"example": "changed my mind"})
+
+
+class RefundOrderSchema(ma.Schema):
+    """Everything goes back to the tenders it came from."""
+
+    reason = ma.fields.String(required=True, validate=REASON, metadata={"example": "damaged"})
+    restock = ma.fields.Boolean(
+        load_default=False,
+        metadata={"description": "The goods came back and go on the shelf of the store that handed them over"},
+    )
+
+
+class RefundReceiptSchema(ma.Schema):
+    """A refund. `pending`: the card network has not answered yet; it is repeated until it does, never twice."""
+
+    id = ma.fields.UUID(required=True)
+    order_id = ma.fields.UUID(required=True)
+    order_reference = ma.fields.String(required=True)
+    state = ma.fields.String(required=True, validate=ma.validate.OneOf(["pending", "done", "failed"]))
+    amount = money_field(metadata={"description": "Money that goes back; points are counted in `points`"})
+    points = ma.fields.Integer(required=True)
+    reason = ma.fields.String(required=True)
+    restock = ma.fields.Boolean(required=True)
+    remaining = money_field(metadata={"description": "Money that was captured and could still go back"})
+    created_at = ma.fields.DateTime(required=True)
+
+
+class CardStateSchema(ma.Schema):
+    """How an order's card payment stands after looking at the provider."""
+
+    order_reference = ma.fields.String(required=True)
+    order_status = ma.fields.String(required=True)
+    state = ma.fields.String(required=True, validate=ma.validate.OneOf(STATES))
+    client_secret = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Only with requires_action: for the provider's own page"},
+    )
+
+
+class WebhookReceiptSchema(ma.Schema):
+    """The event is kept; a repeat is told the same."""
+
+    received = ma.fields.Boolean(required=True)

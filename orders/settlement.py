@@ -1,0 +1,273 @@
+"""What the provider says, written into our books: the second transaction around every call to it.
+
+`apply_intent` is the one completion that the request, the webhook and the settle job all go through: it locks the order,
+compares the intent as fetched just now with what is stored, and writes the difference, once (FAILURES 17). Events that
+arrive late, twice or out of order find nothing to do.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from orders import confirmation, refund_ledger, stripe_gateway
+from orders.queries import payments as queries
+from orders.queries.payments import OrderFacts, PaymentFacts
+from orders.refund_ledger import PREPARED
+from orders.stripe_gateway import Intent
+from retail.kernel.ids import new_id
+
+AUTHORIZATION_DAYS = (
+    7  # Stripe's default for online cards where it names no moment (docs.stripe.com/payments/place-a-hold)
+)
+WAITING = ("pending", "requires_action")
+CALLED_OFF = "order_cancelled"
+
+_SETTLE = text(
+    """
+    UPDATE payment_entry SET state = CAST(:state AS text), error = :error, provider_id = :provider_id, settled_at = :now,
+                             amount_minor = coalesce(:amount, amount_minor)
+    WHERE payment_id = :payment_id AND kind = :kind AND state = 'started'
+    """
+)
+_PREPARE = text(
+    """
+    INSERT INTO payment_entry (id, payment_id, kind, amount_minor, state, idempotency_key, error, actor, started_at)
+    SELECT :id, :payment_id, CAST(:kind AS text), :amount_minor, 'started',
+           CAST(:kind AS text) || ':' || CAST(:payment_id AS text)
+           || coalesce((SELECT ':' || count(*) FROM payment_entry
+                        WHERE payment_id = :payment_id AND kind = CAST(:kind AS text) HAVING count(*) > 0), ''),
+           :prepared, :actor, :now
+    WHERE NOT EXISTS (SELECT 1 FROM payment_entry
+                      WHERE payment_id = :payment_id AND kind = CAST(:kind AS text) AND state = 'started')
+    """
+)
+_TOLD = text(
+    """
+    INSERT INTO payment_entry (id, payment_id, kind, amount_minor, state, idempotency_key, provider_id, actor, started_at, settled_at)
+    VALUES (:id, :payment_id, :kind, :amount_minor, 'succeeded', :key, :provider_id, :actor, :now, :now)
+    """
+)
+_AUTHORIZED = text(
+    """
+    UPDATE payment SET state = 'authorized', authorized_minor = amount_minor, capture_before = :capture_before,
+                       failure_code = NULL, updated_at = :now
+    WHERE id = :payment_id AND state IN ('pending', 'requires_action')
+    """
+)
+_CAPTURED = text(
+    """
+    UPDATE payment SET state = 'captured', captured_minor = captured_minor + :amount, updated_at = :now
+    WHERE id = :payment_id AND state IN ('authorized', 'captured') AND captured_minor + :amount <= authorized_minor
+    """
+)
+_STATE = text(
+    """
+    UPDATE payment SET state = CAST(:state AS text), failure_code = coalesce(:code, failure_code), updated_at = :now
+    WHERE id = :payment_id AND state = ANY(CAST(:from_states AS text[]))
+    """
+)
+
+
+def prepare(session: Session, *, payment_id: UUID, kind: str, amount_minor: int, actor: str, now: datetime) -> None:
+    """Write down what is to be asked of the provider; no second row while one of that kind is open."""
+    row = {"id": new_id(), "payment_id": payment_id, "kind": kind, "amount_minor": amount_minor}
+    session.execute(_PREPARE, row | {"prepared": PREPARED, "actor": actor, "now": now})
+
+
+def locked(session: Session, *, payment_id: UUID) -> tuple[OrderFacts, PaymentFacts, list[PaymentFacts]]:
+    """The payment with its order and all tenders of it, locked in the one order of locks.
+
+    Raises:
+        LookupError: there is no such payment.
+    """
+    order_id = queries.order_id_of(session, payment_id=payment_id)
+    order = None if order_id is None else queries.lock_order(session, order_id=order_id)
+    if order is None:
+        raise LookupError(f"no payment {payment_id}")
+    payments = queries.lock_payments(session, order_id=order.id)
+    return order, next(p for p in payments if p.id == payment_id), payments
+
+
+def apply_intent(session: Session, *, payment_id: UUID, intent: Intent, actor: str, now: datetime) -> None:
+    """Bring our books to what Stripe says of the intent. Idempotent, and harmless when `intent` is outdated."""
+    order, payment, _ = locked(session, payment_id=payment_id)
+    if intent.status in (stripe_gateway.CAPTURABLE, stripe_gateway.SUCCEEDED):
+        if payment.state in WAITING:
+            _authorized(session, order=order, payment=payment, intent=intent, actor=actor, now=now)
+        elif payment.state in ("failed", "voided") and intent.status == stripe_gateway.CAPTURABLE:
+            # Authenticated after we had given up: the money is put aside for nothing, so give it free.
+            prepare(
+                session, payment_id=payment.id, kind="void", amount_minor=payment.amount_minor, actor=actor, now=now
+            )
+    if intent.status == stripe_gateway.SUCCEEDED:
+        _captured(session, order=order, payment_id=payment.id, intent=intent, actor=actor, now=now)
+    elif intent.status == stripe_gateway.ACTION:
+        _move(session, payment_id=payment.id, to="requires_action", from_states=("pending",), now=now)
+    elif intent.status == stripe_gateway.METHOD_NEEDED and payment.state in WAITING:
+        fail_authorization(
+            session, payment_id=payment.id, code=intent.failure_code or "card_declined", actor=actor, now=now
+        )
+    elif intent.status == stripe_gateway.CANCELED:
+        if payment.state in WAITING:
+            fail_authorization(session, payment_id=payment.id, code="expired", actor=actor, now=now)
+        else:
+            _voided(session, payment=payment, intent=intent, now=now)
+
+
+def fail_authorization(session: Session, *, payment_id: UUID, code: str, actor: str, now: datetime) -> None:
+    """The card will not pay: the payment failed, and its order is called off (stock and points go back)."""
+    order, payment, _ = locked(session, payment_id=payment_id)
+    if payment.state not in WAITING:
+        return
+    _settle(
+        session,
+        payment_id=payment_id,
+        kind="authorize",
+        state="failed",
+        error=code,
+        provider_id=payment.provider_id,
+        now=now,
+    )
+    _move(session, payment_id=payment_id, to="failed", from_states=WAITING, code=code, now=now)
+    confirmation.fail(session, order_id=order.id, code=code, actor=actor, now=now)
+
+
+def fail_entry(session: Session, *, payment_id: UUID, kind: str, code: str, now: datetime) -> None:
+    """The provider refused this capture or void for good; the payment keeps its state and shows the reason."""
+    locked(session, payment_id=payment_id)
+    _settle(session, payment_id=payment_id, kind=kind, state="failed", error=code, provider_id=None, now=now)
+    session.execute(
+        text("UPDATE payment SET failure_code = :code, updated_at = :now WHERE id = :id"),
+        {"code": code, "now": now, "id": payment_id},
+    )
+
+
+def apply_refund(
+    session: Session,
+    *,
+    payment_id: UUID,
+    entry_id: UUID,
+    refund_id: UUID,
+    provider_id: str | None,
+    error: str | None,
+    now: datetime,
+) -> None:
+    """The provider answered for one refund entry: `error` is None when the money goes back. Once, however often called."""
+    locked(session, payment_id=payment_id)
+    statement = text(
+        """
+        UPDATE payment_entry SET state = CASE WHEN CAST(:error AS text) IS NULL THEN 'succeeded' ELSE 'failed' END,
+                                 error = :error, provider_id = :provider_id, settled_at = :now
+        WHERE id = :entry_id AND state = 'started' RETURNING amount_minor
+        """
+    )
+    given = {"entry_id": entry_id, "error": error, "provider_id": provider_id, "now": now}
+    row = session.execute(statement, given).one_or_none()
+    if row is None:
+        return
+    if error is None:
+        refund_ledger.book_card(
+            session, payment_id=payment_id, refund_id=refund_id, amount_minor=row.amount_minor, now=now
+        )
+    else:
+        refund_ledger.close(session, refund_id=refund_id, now=now)
+
+
+def _authorized(
+    session: Session, *, order: OrderFacts, payment: PaymentFacts, intent: Intent, actor: str, now: datetime
+) -> None:
+    before = intent.capture_before or now + timedelta(days=AUTHORIZATION_DAYS)
+    session.execute(_AUTHORIZED, {"payment_id": payment.id, "capture_before": before, "now": now})
+    _settle(session, payment_id=payment.id, kind="authorize", state="succeeded", provider_id=intent.id, now=now)
+    if order.cancelled_at is not None:
+        if intent.status == stripe_gateway.CAPTURABLE:
+            prepare(
+                session, payment_id=payment.id, kind="void", amount_minor=payment.amount_minor, actor=actor, now=now
+            )
+        return
+    others = queries.payments_of(session, order_id=order.id)
+    if any(p.tender == "card" and p.state in WAITING for p in others):
+        return  # a second card has not answered yet
+    confirmation.confirm(session, order_id=order.id, actor=actor, now=now)
+    if order.capture_at == "placed" and intent.status == stripe_gateway.CAPTURABLE:
+        prepare(session, payment_id=payment.id, kind="capture", amount_minor=payment.amount_minor, actor=actor, now=now)
+
+
+def _captured(
+    session: Session, *, order: OrderFacts, payment_id: UUID, intent: Intent, actor: str, now: datetime
+) -> None:
+    """Book what was captured beyond what we know of; on an order called off meanwhile it goes straight back."""
+    payment = next(p for p in queries.payments_of(session, order_id=order.id) if p.id == payment_id)
+    delta = intent.captured_minor - payment.captured_minor
+    taken = False
+    if delta > 0:
+        booked = session.execute(_CAPTURED, {"payment_id": payment.id, "amount": delta, "now": now})
+        taken = booked.rowcount == 1  # type: ignore[attr-defined]
+    settled = _settle(
+        session,
+        payment_id=payment.id,
+        kind="capture",
+        state="succeeded" if taken else "failed",
+        provider_id=intent.id,
+        now=now,
+        error=None if taken else "captured_before",
+        amount_minor=delta if taken else None,
+    )
+    if taken and not settled:
+        # Captured by hand in the provider's dashboard: it happened, so it is in the ledger.
+        row = {
+            "id": new_id(),
+            "payment_id": payment.id,
+            "kind": "capture",
+            "amount_minor": delta,
+            "provider_id": intent.id,
+        }
+        row |= {"key": f"capture:{payment.id}:told:{intent.captured_minor}", "actor": "stripe", "now": now}
+        session.execute(_TOLD, row)
+    _settle(
+        session, payment_id=payment.id, kind="void", state="failed", error="captured", provider_id=intent.id, now=now
+    )
+    if taken and order.cancelled_at is not None:
+        payments = queries.lock_payments(session, order_id=order.id)
+        reason = CALLED_OFF
+        refund_ledger.open_refund(
+            session, order=order, payments=payments, reason=reason, restock=False, actor=actor, now=now
+        )
+
+
+def _voided(session: Session, *, payment: PaymentFacts, intent: Intent, now: datetime) -> None:
+    """The authorization is given free: by us, by hand in the dashboard, or because it lapsed."""
+    moved = _move(session, payment_id=payment.id, to="voided", from_states=("authorized",), now=now)
+    settled = _settle(session, payment_id=payment.id, kind="void", state="succeeded", provider_id=intent.id, now=now)
+    if moved and not settled:
+        row = {"id": new_id(), "payment_id": payment.id, "kind": "void", "amount_minor": payment.amount_minor}
+        row |= {"provider_id": intent.id, "key": f"void:{payment.id}:told", "actor": "stripe", "now": now}
+        session.execute(_TOLD, row)
+    _settle(
+        session, payment_id=payment.id, kind="capture", state="failed", error="canceled", provider_id=intent.id, now=now
+    )
+
+
+def _settle(
+    session: Session,
+    *,
+    payment_id: UUID,
+    kind: str,
+    state: str,
+    provider_id: str | None,
+    now: datetime,
+    error: str | None = None,
+    amount_minor: int | None = None,
+) -> bool:
+    """Give the open entry of that kind its outcome. Returns whether there was one."""
+    given = {"payment_id": payment_id, "kind": kind, "state": state, "error": error, "amount": amount_minor}
+    return bool(session.execute(_SETTLE, given | {"provider_id": provider_id, "now": now}).rowcount)  # type: ignore[attr-defined]
+
+
+def _move(
+    session: Session, *, payment_id: UUID, to: str, from_states: tuple[str, ...], now: datetime, code: str | None = None
+) -> bool:
+    given = {"payment_id": payment_id, "state": to, "from_states": list(from_states), "code": code, "now": now}
+    return bool(session.execute(_STATE, given).rowcount)  # type: ignore[attr-defined]
