@@ -24,9 +24,16 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+import inventory.models  # noqa: F401  (all tables are known, whatever a test imports)
+import loyalty.models  # noqa: F401
+import orders.models  # noqa: F401
+import retail.kernel.models
+import retail.models  # noqa: F401
+import support.models  # noqa: F401
 from retail.kernel import auth, clock, config, db, embedded, migrate
 from retail.kernel.config import Settings
 from tests.factories import Actor
+from tests.factories.stripe import CardNetwork
 
 NOW = datetime(2026, 7, 1, 3, 0, tzinfo=UTC)  # a Wednesday, noon in Tokyo
 WORKER_KEY = "retail_test_server"
@@ -236,3 +243,20 @@ def configured(settings: Settings, database: sa.Connection | None) -> Callable[.
             config.use(before)
 
     return changed
+
+
+@pytest.fixture(scope="session")
+def card_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CardNetwork]:
+    """Stripe's stand-in, a process of its own; started when first asked for."""
+    network = CardNetwork(tmp_path_factory.mktemp("card_network"))
+    yield network
+    network.kill()
+
+
+@pytest.fixture
+def cards(card_network: CardNetwork, configured: Callable[..., Any]) -> Iterator[CardNetwork]:
+    """Card payments switched on, against a card network that is up and empty."""
+    card_network.start()
+    card_network.flush()
+    with configured(**card_network.settings):
+        yield card_network
