@@ -26,7 +26,8 @@ _DIVERGENT = text(
         FROM reservation WHERE state IN ('held', 'allocated') GROUP BY variant_id, location_id
     ), compared AS (
         SELECT variant_id, location_id,
-               ARRAY[level.on_hand, level.allocated, level.held, level.unavailable] AS stored,
+               CASE WHEN level.version IS NOT NULL
+                    THEN CAST(ARRAY[level.on_hand, level.allocated, level.held, level.unavailable] AS bigint[]) END AS stored,
                ARRAY[coalesce(moved.on_hand, 0), coalesce(moved.allocated, 0), coalesce(moved.held, 0),
                      coalesce(moved.unavailable, 0)] AS from_movements,
                ARRAY[coalesce(promised.allocated, 0), coalesce(promised.held, 0)] AS from_reservations

@@ -7,6 +7,9 @@ Why nothing is ever oversold (READ COMMITTED is enough):
 * `SELECT ... FOR UPDATE` answers the newest version of a row it had to wait for, so the guard compares the numbers that
   the statement will change. A plain subquery would still see the statement's snapshot, which may be older than the lock:
   therefore the guard reads the level's counters alone and never a sum over reservation rows.
+* An UPDATE that meets a row changed since its snapshot first makes the new row from the OLD version, and checks the
+  constraints on that, before it looks at the newest version. So every counter is set from the locked row: built on the
+  old one, an order for units that have just come in would be refused by a CHECK.
 * Reservation rows are re-read under their own lock (`state` is checked again), after the levels.
 * The CHECK constraints of `stock_level` stand behind the guard.
 
@@ -14,11 +17,11 @@ The counter `held` includes expired holds that no sweep has met. They are not su
 stale sum): when a demand is short, the expired holds of its keys are settled and the statement runs once more.
 """
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
@@ -28,17 +31,17 @@ from retail import limits
 from retail.kernel.errors import Conflict, Invalid
 from retail.kernel.ids import new_id
 
-Key = tuple[uuid.UUID, uuid.UUID]
+Key = tuple[UUID, UUID]
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
     """`quantity` units of one variant wanted at one location; `line_id` is the order line it is for."""
 
-    variant_id: uuid.UUID
-    location_id: uuid.UUID
+    variant_id: UUID
+    location_id: UUID
     quantity: int
-    line_id: uuid.UUID | None = None
+    line_id: UUID | None = None
 
     @property
     def key(self) -> Key:
@@ -76,7 +79,7 @@ _TAKE = """
         SELECT * FROM unnest(CAST(:variants AS uuid[]), CAST(:locations AS uuid[]), CAST(:quantities AS integer[]))
                       AS demand (variant_id, location_id, quantity)
     ), locked AS (
-        SELECT level.variant_id, level.location_id, on_hand - allocated - held - unavailable - safety + backorder_limit AS free
+        SELECT level.*, on_hand - allocated - held - unavailable - safety + backorder_limit AS free
         FROM stock_level AS level
         JOIN (SELECT variant_id, location_id FROM demand
               UNION
@@ -90,7 +93,8 @@ _TAKE = """
         ORDER BY id
         FOR UPDATE
     ), change AS (
-        SELECT locked.variant_id, locked.location_id, coalesce(demand.quantity, 0) AS taken, coalesce(own.quantity, 0) AS back,
+        SELECT locked.variant_id, locked.location_id, on_hand, allocated, held, unavailable, backorder_limit, version,
+               coalesce(demand.quantity, 0) AS taken, coalesce(own.quantity, 0) AS back,
                locked.free + coalesce(own.quantity, 0) AS free
         FROM locked
         LEFT JOIN demand ON demand.variant_id = locked.variant_id AND demand.location_id = locked.location_id
@@ -100,7 +104,8 @@ _TAKE = """
         SELECT count(*) FILTER (WHERE taken > 0) = :keys AND coalesce(bool_and(taken = 0 OR free >= taken), true) AS ok FROM change
     ), levels AS (
         UPDATE stock_level AS level
-        SET {counters}, version = level.version + 1, updated_at = :now
+        SET on_hand = change.on_hand, {counters}, unavailable = change.unavailable,
+            backorder_limit = change.backorder_limit, version = change.version + 1, updated_at = :now
         FROM change
         WHERE level.variant_id = change.variant_id AND level.location_id = change.location_id AND (SELECT ok FROM verdict)
     ), replaced AS (
@@ -131,10 +136,16 @@ _ALLOCATE = text(
     _TAKE.format(
         bucket="allocated",
         cause="allocate",
-        counters="allocated = level.allocated + change.taken, held = level.held - change.back",
+        counters="allocated = change.allocated + change.taken, held = change.held - change.back",
     )
 )
-_HOLD = text(_TAKE.format(bucket="held", cause="hold", counters="held = level.held + change.taken - change.back"))
+_HOLD = text(
+    _TAKE.format(
+        bucket="held",
+        cause="hold",
+        counters="allocated = change.allocated, held = change.held + change.taken - change.back",
+    )
+)
 
 # {which} chooses reservations (they may turn out to be settled once the locks are had: {states} is checked again then).
 # {leaves} is 1 when the units leave the shop (consume) and 0 when they become available again.
@@ -142,8 +153,7 @@ _SETTLE = """
     WITH chosen AS (
         SELECT id, variant_id, location_id FROM reservation WHERE {which}
     ), locked AS (
-        SELECT level.variant_id, level.location_id, level.on_hand
-        FROM stock_level AS level
+        SELECT level.* FROM stock_level AS level
         JOIN (SELECT DISTINCT variant_id, location_id FROM chosen) AS wanted
           ON wanted.variant_id = level.variant_id AND wanted.location_id = level.location_id
         ORDER BY level.variant_id, level.location_id
@@ -156,28 +166,31 @@ _SETTLE = """
         ORDER BY held.id
         FOR UPDATE OF held
     ), change AS (
-        SELECT variant_id, location_id, CAST(coalesce(sum(quantity) FILTER (WHERE state = 'held'), 0) AS integer) AS held,
-               CAST(coalesce(sum(quantity) FILTER (WHERE state = 'allocated'), 0) AS integer) AS allocated
-        FROM mine GROUP BY variant_id, location_id
+        SELECT locked.*, unheld, unallocated
+        FROM locked
+        JOIN (SELECT variant_id, location_id, CAST(coalesce(sum(quantity) FILTER (WHERE state = 'held'), 0) AS integer) AS unheld,
+                     CAST(coalesce(sum(quantity) FILTER (WHERE state = 'allocated'), 0) AS integer) AS unallocated
+              FROM mine GROUP BY variant_id, location_id) AS sums USING (variant_id, location_id)
     ), verdict AS (
-        SELECT NOT EXISTS (SELECT FROM change JOIN locked USING (variant_id, location_id) WHERE on_hand < {leaves} * allocated) AS there,
+        SELECT NOT EXISTS (SELECT FROM change WHERE on_hand < {leaves} * unallocated) AS there,
                (SELECT count(DISTINCT coalesce(line_id, id)) FROM mine) >= :at_least AS complete
     ), settled AS (
         UPDATE reservation SET state = '{state}', settled_at = :now
         FROM mine WHERE reservation.id = mine.id AND (SELECT there AND complete FROM verdict)
     ), levels AS (
         UPDATE stock_level AS level
-        SET held = level.held - change.held, allocated = level.allocated - change.allocated,
-            on_hand = level.on_hand - {leaves} * change.allocated, version = level.version + 1, updated_at = :now
+        SET on_hand = change.on_hand - {leaves} * unallocated, allocated = change.allocated - unallocated,
+            held = change.held - unheld, unavailable = change.unavailable, backorder_limit = change.backorder_limit,
+            version = change.version + 1, updated_at = :now
         FROM change
         WHERE level.variant_id = change.variant_id AND level.location_id = change.location_id
           AND (SELECT there AND complete FROM verdict)
     ), moved AS (
         INSERT INTO stock_movement (variant_id, location_id, from_bucket, to_bucket, quantity, cause, cause_id, actor, at)
         SELECT variant_id, location_id, bucket, '{to_bucket}', quantity, :cause, :cause_id, :actor, :now
-        FROM (SELECT variant_id, location_id, 'held' AS bucket, held AS quantity FROM change
+        FROM (SELECT variant_id, location_id, 'held' AS bucket, unheld AS quantity FROM change
               UNION ALL
-              SELECT variant_id, location_id, 'allocated', allocated FROM change) AS movement
+              SELECT variant_id, location_id, 'allocated', unallocated FROM change) AS movement
         WHERE quantity > 0 AND (SELECT there AND complete FROM verdict)
     )
     SELECT (SELECT count(*) FROM mine) AS settled, there, complete FROM verdict
@@ -216,9 +229,9 @@ _EXPIRE_DUE = text(
 def allocate(
     session: Session,
     *,
-    owner_id: uuid.UUID,
+    owner_id: UUID,
     demands: Sequence[Demand],
-    held_for: uuid.UUID | None = None,
+    held_for: UUID | None = None,
     actor: str,
     now: datetime,
 ) -> None:
@@ -243,7 +256,7 @@ def allocate(
 
 
 def hold(
-    session: Session, *, owner_id: uuid.UUID, demands: Sequence[Demand], hold_minutes: int, actor: str, now: datetime
+    session: Session, *, owner_id: UUID, demands: Sequence[Demand], hold_minutes: int, actor: str, now: datetime
 ) -> datetime:
     """Keep every demand for `owner_id` (a cart), or none, until the moment that is returned.
 
@@ -269,7 +282,7 @@ def hold(
     return expires_at
 
 
-def release(session: Session, *, owner_id: uuid.UUID, cause: str, actor: str, now: datetime) -> int:
+def release(session: Session, *, owner_id: UUID, cause: str, actor: str, now: datetime) -> int:
     """Give back all that is held for or allocated to `owner_id`; returns how many reservations (0 when repeated).
 
     `cause` says why in the movements, e.g. ``cancel`` or ``payment_failed``.
@@ -277,9 +290,7 @@ def release(session: Session, *, owner_id: uuid.UUID, cause: str, actor: str, no
     return _settle(session, statement=_RELEASE, cause=cause, cause_id=owner_id, actor=actor, now=now, owner_id=owner_id)
 
 
-def consume(
-    session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID] | None, actor: str, now: datetime
-) -> None:
+def consume(session: Session, *, owner_id: UUID, line_ids: Sequence[UUID] | None, actor: str, now: datetime) -> None:
     """The allocated units of these lines (None: of all) leave the shop: handed over, shipped, or sold at the till.
 
     Raises:
@@ -316,19 +327,9 @@ def demand_by_key(demands: Sequence[Demand]) -> dict[Key, int]:
     return totals
 
 
-def _take(
-    session: Session,
-    *,
-    statement: TextClause,
-    demands: Sequence[Demand],
-    owner_id: uuid.UUID,
-    held_for: uuid.UUID | None,
-    expires_at: datetime | None,
-    actor: str,
-    now: datetime,
-) -> None:
+def _take(session: Session, *, statement: TextClause, demands: Sequence[Demand], now: datetime, **params: Any) -> None:
     totals = demand_by_key(demands)
-    params = {
+    params |= {
         "variants": [variant for variant, _ in totals],
         "locations": [location for _, location in totals],
         "quantities": list(totals.values()),
@@ -338,10 +339,6 @@ def _take(
         "line_locations": [demand.location_id for demand in demands],
         "line_quantities": [demand.quantity for demand in demands],
         "line_ids": [demand.line_id for demand in demands],
-        "owner_id": owner_id,
-        "held_for": held_for,
-        "expires_at": expires_at,
-        "actor": actor,
         "now": now,
     }
     rows = session.execute(statement, params).all()
