@@ -56,7 +56,14 @@ def _myself(call: Call) -> uuid.UUID:
 
 
 def _entries(session: Session, customer_id: uuid.UUID, query: dict[str, Any]) -> Page:
-    cursor = decode_cursor(query["cursor"], [int])
+    cursor = decode_cursor(query["cursor"], [_sequence])
     limit: int = query["limit"]
     rows = queries.entries_of(session, customer_id=customer_id, before=cursor[0] if cursor else None, limit=limit + 1)
     return Page.of(rows, limit, lambda row: [row["seq"]])
+
+
+def _sequence(value: Any) -> int:
+    """A number that `points_transaction.seq` can have."""
+    if type(value) is not int or not 0 < value < 2**63:
+        raise ValueError("not a sequence")
+    return value
