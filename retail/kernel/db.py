@@ -170,13 +170,16 @@ def assert_no_transaction() -> None:
 
 @contextmanager
 def counting() -> Iterator[StatementCount]:
-    """Count the statements run by this context inside the block (requests, statement budgets in tests)."""
-    count = StatementCount()
+    """Count the statements run by this context inside the block (requests, statement budgets in tests); blocks nest."""
+    count, outer = StatementCount(), _counter.get()
     token = _counter.set(count)
     try:
         yield count
     finally:
         _counter.reset(token)
+        if outer is not None:
+            outer.statements += count.statements
+            outer.seconds += count.seconds
 
 
 @contextmanager

@@ -1,0 +1,5 @@
+"""The command line of this package."""
+
+import click
+
+COMMANDS: list[click.Command] = []

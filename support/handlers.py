@@ -1,0 +1,100 @@
+"""Who in this package reacts to what: news becomes one message to the customer."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from orders import queries as orders
+from retail import events
+from retail.kernel import clock
+from retail.kernel.outbox import Event, Handler, Published
+from support import notifications
+
+
+def notify_placed(session: Session, event: Published) -> None:
+    """ "We have your order" for what is to come; at the till the goods are in her hands already: the receipt."""
+    template = "receipt" if event.data["method"] == "carry_out" else "order_placed"
+    _queue(session, event, template)
+
+
+def notify_ready(session: Session, event: Published) -> None:
+    """The goods wait: with the pickup code and its QR."""
+    _queue(session, event, "pickup_ready", fulfillment_id=event.data["fulfillment_id"])
+
+
+def notify_code(session: Session, event: Published) -> None:
+    """A code issued anew (the first one travels in the ready letter)."""
+    data = event.data
+    _queue(session, event, "pickup_code", fulfillment_id=data["fulfillment_id"], rotation=data["rotation"])
+
+
+def notify_cancelled(session: Session, event: Published) -> None:
+    """Cancelled; nothing is said about an order that was never confirmed (a card declined at the checkout)."""
+    order = orders.order_dict(session, order_id=_id(event, "order_id"))
+    if order is not None and order["confirmed_at"] is not None:
+        _queue(session, event, "order_cancelled")
+
+
+def notify_refunded(session: Session, event: Published) -> None:
+    """What went back, money and points."""
+    data = event.data
+    _queue(
+        session,
+        event,
+        "order_refunded",
+        amount_minor=data["amount_minor"],
+        currency=data["currency"],
+        points=data["points"],
+    )
+
+
+def notify_collected(session: Session, event: Published) -> None:
+    """The receipt, with the points earned."""
+    _queue(session, event, "receipt", fulfillment_id=event.data["fulfillment_id"])
+
+
+def notify_log_in_code(session: Session, event: Published) -> None:
+    """The one-time code, to the address it is to prove."""
+    if "@" not in event.data["address"]:
+        return  # a phone number: there is no SMS channel
+    notifications.queue(
+        session,
+        event_id=event.id,
+        template="login_code",
+        params={"code_id": event.data["code_id"]},
+        order_id=None,
+        customer_id=_id(event, "customer_id"),
+        address=event.data["address"],
+        locale=event.data["locale"],
+        now=clock.now(),
+    )
+
+
+def _queue(session: Session, event: Published, template: str, **params: Any) -> None:
+    order_id = _id(event, "order_id")
+    notifications.queue(
+        session,
+        event_id=event.id,
+        template=template,
+        params={"order_id": str(order_id)} | params,
+        order_id=order_id,
+        customer_id=_id(event, "customer_id"),
+        now=clock.now(),
+    )
+
+
+def _id(event: Published, name: str) -> uuid.UUID | None:
+    value = event.data.get(name)
+    return uuid.UUID(str(value)) if value else None
+
+
+HANDLERS: dict[type[Event], list[Handler]] = {
+    events.OrderPlaced: [notify_placed],
+    events.PickupReady: [notify_ready],
+    events.PickupCodeIssued: [notify_code],
+    events.OrderCancelled: [notify_cancelled],
+    events.OrderRefunded: [notify_refunded],
+    events.PickupCollected: [notify_collected],
+    events.LoginCodeRequested: [notify_log_in_code],
+}
