@@ -95,26 +95,34 @@ class LocationInvalid(Invalid):
     code, title = "location_invalid", "The location's facts are not valid"
 
 
+class LocationUnknown(Invalid):
+    """A location that the request names does not exist."""
+
+    code, title = "location_unknown", "There is no such location"
+
+
 def key_of(session: Session, *, location: str) -> UUID:
     """The id of a location named by id or code.
 
     Raises:
         NotFound: there is no such location.
     """
-    return keys_of(session, locations=[location])[0]
+    found = queries.location_keys(session, locations=[location]).get(location)
+    if found is None:
+        raise NotFound("There is no such location")
+    return found
 
 
 def keys_of(session: Session, *, locations: Sequence[str]) -> list[UUID]:
     """The ids of locations named by id or code, in the same order.
 
     Raises:
-        NotFound: one of them is unknown; `errors` names each.
+        LocationUnknown: one of them does not exist; `errors` names each.
     """
     known = queries.location_keys(session, locations=locations)
     unknown = [name for name in locations if name not in known]
     if unknown:
-        errors = [{"field": "locations", "code": "unknown", "detail": name} for name in unknown]
-        raise NotFound("There is no such location", errors=errors)
+        raise LocationUnknown(errors=[{"field": "locations", "code": "unknown", "detail": name} for name in unknown])
     return [known[name] for name in locations]
 
 
