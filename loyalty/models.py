@@ -15,8 +15,9 @@ LEDGER_ACCOUNTS = ("member", "issued", "held", "burned", "expired", "owed", "goo
 class PointsAccount(Base):
     """One customer's points, in points. A lockable cache of the ledger: `retail audit` rebuilds it.
 
-    `available` is spendable, `held` is put aside by open checkouts, `owed` was clawed back beyond the balance and is
-    netted against future earning. Rules: available = sum of lots' remaining; held = sum of open holds.
+    `available` is what the lots hold (those that have just expired too, until the job has booked it: what can be spent
+    is read from the lots), `held` is put aside by open checkouts, `owed` was clawed back beyond the balance and is netted
+    against future earning. Rules: available = sum of lots' remaining; held = sum of open holds.
     """
 
     __tablename__ = "points_account"
@@ -54,7 +55,10 @@ class PointsLot(Base):
 
 
 class PointsHold(Base):
-    """Points put aside for one order: open -> burned | released | expired; refunded counts what came back after a burn."""
+    """Points put aside for one order: open -> burned | released | expired; refunded counts what came back after a burn.
+
+    `expired` is a release after which none of the points could be spent any more, since their lots had run out.
+    """
 
     __tablename__ = "points_hold"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

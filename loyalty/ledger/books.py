@@ -28,7 +28,7 @@ class KeyReused(Conflict):
     code, title = "points_key_reused", "This key was used for another points transaction"
 
 
-def run_fresh(session: Session, statement: TextClause, params: Mapping[str, Any]) -> Row[Any]:
+def run_fresh(session: Session, *, statement: TextClause, params: Mapping[str, Any]) -> Row[Any]:
     """Run a statement that ends in one row with `stale`, a second time if it had waited behind somebody's change."""
     row = session.execute(statement, params).one()
     # The lock is held now, so the second run cannot be stale.

@@ -176,7 +176,7 @@ def claw_back(
         "actor": actor,
         "now": now,
     }
-    points = run_fresh(session, _CLAW_BACK, params).points
+    points = run_fresh(session, statement=_CLAW_BACK, params=params).points
     if points is None:
         points = booked_before(session, key=key, kind="claw_back", order_id=order_id)
     return int(points or 0)

@@ -94,7 +94,7 @@ def hold(
         "actor": actor,
         "now": now,
     }
-    row = run_fresh(session, _HOLD, params)
+    row = run_fresh(session, statement=_HOLD, params=params)
     if row.done:
         return
     existing = queries.hold_of(session, order_id=order_id)
@@ -133,7 +133,7 @@ def burn(session: Session, *, order_id: uuid.UUID, actor: str, now: datetime) ->
 
     Returns the points burned; 0 when there is no open hold (none was made, or it was settled before).
     """
-    return _settle(session, _BURN, "burn", order_id, actor, now)
+    return _settle(session, statement=_BURN, kind="burn", order_id=order_id, actor=actor, now=now)
 
 
 # What a hold took from its lots never changes, and a lot's dates neither: the slices need no fresh look.
@@ -179,10 +179,12 @@ def release(session: Session, *, order_id: uuid.UUID, actor: str, now: datetime)
 
     Returns the points given back; 0 when there is no open hold (none was made, or it was settled before).
     """
-    return _settle(session, _RELEASE, "release", order_id, actor, now)
+    return _settle(session, statement=_RELEASE, kind="release", order_id=order_id, actor=actor, now=now)
 
 
-def _settle(session: Session, statement: TextClause, kind: str, order_id: uuid.UUID, actor: str, now: datetime) -> int:
+def _settle(
+    session: Session, *, statement: TextClause, kind: str, order_id: uuid.UUID, actor: str, now: datetime
+) -> int:
     params = {
         "order_id": order_id,
         "transaction_id": new_id(),
