@@ -41,7 +41,7 @@ ORDER_SQL = f"""
       'payments', coalesce((SELECT json_agg(json_build_object(
           'id', p.id, 'tender', p.tender, 'state', p.state, 'amount', p.amount_minor, 'captured', p.captured_minor,
           'refunded', p.refunded_minor, 'points', p.points, 'provider_id', p.provider_id,
-          'capture_before', p.capture_before, 'failure_code', p.failure_code) ORDER BY p.id)
+          'capture_before', p.capture_before, 'failure_code', p.failure_code) ORDER BY p.tender <> 'points', p.id)
         FROM payment AS p WHERE p.order_id = o.id), '[]'),
       'fulfillments', coalesce((SELECT json_agg(json_build_object(
           'id', f.id, 'method', f.method, 'state', f.state,
@@ -76,6 +76,15 @@ _ONE = text(
     """  # noqa: S608 - constants of this module
 )
 
+# By way of the few channels, since the unique index begins with them.
+_IMPORTED = text(
+    f"""
+    SELECT {ORDER_SQL} FROM "order" AS o
+    WHERE o.channel_code IN (SELECT code FROM channel) AND o.external_reference = :reference
+    ORDER BY o.placed_at LIMIT 1
+    """  # noqa: S608 - constants of this module
+)
+
 
 def order_key(given: str) -> dict[str, Any]:
     """What a caller typed as `order_dict` takes it: a UUID, our reference in any spelling, or another's reference."""
@@ -88,8 +97,14 @@ def order_key(given: str) -> dict[str, Any]:
 def order_dict(
     session: Session, *, order_id: UUID | None = None, reference: str | None = None
 ) -> dict[str, Any] | None:
-    """One order in the shape of OrderSchema with python values, by id or reference; one statement. None when unknown."""
+    """One order in the shape of OrderSchema with python values, by id or reference; one statement. None when unknown.
+
+    A reference that cannot be ours is looked for among those of imported history (one more statement): the oldest
+    order of that number, should several channels have one.
+    """
     found = session.execute(_ONE, {"order_id": order_id, "reference": reference}).scalar_one_or_none()
+    if found is None and reference is not None and parse_reference(reference, REFERENCE_PREFIX) is None:
+        found = session.execute(_IMPORTED, {"reference": reference}).scalar_one_or_none()
     return None if found is None else order_of(found)
 
 
