@@ -46,6 +46,11 @@ _CANCEL = text(
     ), closed AS (
         UPDATE fulfillment SET state = 'cancelled', closed_at = :now, version = version + 1
         WHERE order_id IN (SELECT id FROM off) AND state <> 'cancelled'
+    ), asked AS (
+        -- who must authenticate need not any more: the attempt is free to be given up at once
+        UPDATE payment_entry SET error = :called_off
+        WHERE kind = 'authorize' AND state = 'started'
+          AND payment_id IN (SELECT p.id FROM payment AS p JOIN off ON off.id = p.order_id WHERE p.state = 'requires_action')
     ), unpaid AS (
         UPDATE payment SET state = 'voided', updated_at = :now
         WHERE order_id IN (SELECT id FROM off) AND tender = 'pay_at_pickup' AND state = 'pending'
@@ -104,7 +109,8 @@ def call_off(session: Session, *, order_id: UUID, reason: str, caller: Principal
     _require_cancellable(facts, parts, caller)
     payments = payment_queries.lock_payments(session, order_id=order_id)
     actor = caller.actor
-    session.execute(_CANCEL, {"order_id": order_id, "reason": reason, "now": now})
+    given = {"order_id": order_id, "reason": reason, "called_off": settlement.CALLED_OFF, "now": now}
+    session.execute(_CANCEL, given)
     reservations.release(session, owner_id=order_id, cause="order_cancelled", actor=actor, now=now)
     tenders.void_points(session, order_id=order_id, actor=actor, now=now)
     ledger.release(session, order_id=order_id, actor=actor, now=now)
