@@ -11,21 +11,26 @@ from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import bench.commands
+import inventory.audit
 import inventory.commands
 import inventory.console
 import inventory.handlers
 import inventory.jobs
 import inventory.routes
+import loyalty.audit
 import loyalty.commands
 import loyalty.console
 import loyalty.handlers
 import loyalty.jobs
 import loyalty.routes
+import orders.audit
 import orders.commands
 import orders.console
 import orders.handlers
 import orders.jobs
 import orders.routes
+import retail.audit
 import retail.commands
 import retail.console
 import retail.handlers
@@ -45,6 +50,8 @@ from retail.kernel.worker import Job
 ROOMS = (retail, inventory, loyalty, orders, support)
 MIGRATION_HEAD = Path(__file__).parent / "migrations" / "HEAD"
 JOBS: list[Job] = list(chain.from_iterable(room.jobs.JOBS for room in ROOMS))
+
+AUDITS = (retail.audit.divergences, inventory.audit.divergences, loyalty.audit.divergences, orders.audit.divergences)
 
 
 def wire(settings: Settings) -> None:
@@ -93,11 +100,13 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Omnichannel retail operations: one stock, one order, one points balance, one customer."""
+    context.obj = retail.commands.Shop(wire, JOBS, AUDITS)
 
 
-for _command in chain.from_iterable(room.commands.COMMANDS for room in ROOMS):
+for _command in chain.from_iterable(room.commands.COMMANDS for room in (*ROOMS, bench)):
     main.add_command(_command)
 
 

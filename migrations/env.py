@@ -3,6 +3,12 @@
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+# Whoever compares models with tables must know all of them, whatever the process has imported so far.
+import inventory.models  # noqa: F401
+import loyalty.models  # noqa: F401
+import orders.models  # noqa: F401
+import retail.kernel.models
+import retail.models  # noqa: F401
 import support.models  # noqa: F401
 from retail.kernel.db import Base
 

@@ -30,6 +30,8 @@ class Divergence:
     repair: Repair | None = field(default=None, compare=False)
 
 
+Audit = Callable[[Session], Iterator[Divergence]]
+
 _MERGED_BUT_LINKED = text(
     """
     SELECT c.reference, count(*) AS links, into_c.reference AS into_reference, c.id, c.merged_into

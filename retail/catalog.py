@@ -88,7 +88,7 @@ def update_product(
     """
     _check_tax_class(session, changes)
     values = _columns(changes) | {"updated_at": now}
-    changed = versions.change(session, Product, row_id=product_id, version=version, values=values)
+    changed = versions.change(session, model=Product, row_id=product_id, version=version, values=values)
     event = events.ProductChanged(product_id=product_id, fields=sorted(changes))
     outbox.publish(session, event, actor=actor, now=now)
     return changed
@@ -102,7 +102,7 @@ def add_variants(
     Raises:
         NotFound, Stale, SkuTaken; CatalogInvalid: a SKU twice, or too many.
     """
-    changed = versions.change(session, Product, row_id=product_id, version=version, values={"updated_at": now})
+    changed = versions.change(session, model=Product, row_id=product_id, version=version, values={"updated_at": now})
     table: Any = Variant.__table__
     there = session.execute(
         sa.select(sa.func.count()).select_from(table).where(table.c.product_id == product_id)

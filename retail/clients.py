@@ -89,7 +89,7 @@ def update(
         values["scopes"] = sorted(set(values["scopes"]))
     if "name" in values and queries.client_name_taken(session, name=values["name"], client_id=client_id):
         raise ClientNameTaken
-    changed = versions.change(session, ApiClient, row_id=client_id, version=version, values=values)
+    changed = versions.change(session, model=ApiClient, row_id=client_id, version=version, values=values)
     if values.get("active") is False:
         sessions.revoke_client(session, client_id=client_id, now=now)
     _tell(session, client_id, sorted(changes), caller, now)

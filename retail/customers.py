@@ -120,7 +120,7 @@ def update(
         NotFound, Stale: no such customer; changed meanwhile.
     """
     changed = versions.change(
-        session, Customer, row_id=customer_id, version=version, values={**changes, "updated_at": now}
+        session, model=Customer, row_id=customer_id, version=version, values={**changes, "updated_at": now}
     )
     event = events.CustomerChanged(customer_id=customer_id, fields=sorted(changes))
     outbox.publish(session, event, actor=actor, now=now)

@@ -110,7 +110,7 @@ def update(
     still_admin = role == "admin" and values.get("active", before.active)
     if before.role == "admin" and before.active and not still_admin and before.active_admins == 1:
         raise LastAdmin
-    changed = versions.change(session, Staff, row_id=staff_id, version=version, values=values)
+    changed = versions.change(session, model=Staff, row_id=staff_id, version=version, values=values)
     if location_ids is not None:
         table: Any = StaffLocation.__table__
         session.execute(sa.delete(table).where(table.c.staff_id == staff_id))

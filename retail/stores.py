@@ -158,7 +158,7 @@ def update(
     """
     _check(session, changes)
     columns = {name: value for name, value in changes.items() if name not in ("hours", "holidays")}
-    changed = versions.change(session, Location, row_id=location_id, version=version, values=columns)
+    changed = versions.change(session, model=Location, row_id=location_id, version=version, values=columns)
     _replace_opening(session, location_id, changes)
     event = events.LocationChanged(location_id=location_id, fields=sorted(changes))
     outbox.publish(session, event, actor=actor, now=now)

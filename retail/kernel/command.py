@@ -35,7 +35,7 @@ def attached() -> Iterator[Settings]:
                 migrate.upgrade(settings)
                 yield from _with(settings)
     except Problem as problem:
-        raise click.ClickException(problem.detail) from problem
+        raise click.ClickException(_sentence(problem)) from problem
     except (SettingsError, embedded.EmbeddedDatabaseError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:
@@ -57,3 +57,8 @@ def _with(settings: Settings) -> Iterator[Settings]:
 
 def _first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+
+
+def _sentence(problem: Problem) -> str:
+    details = [str(error.get("detail", error.get("code", ""))) for error in problem.errors]
+    return problem.detail + (f": {'; '.join(details)}" if details else "")

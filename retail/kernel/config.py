@@ -122,3 +122,8 @@ def use(settings: Settings) -> None:
     """Replace the settings of this process (composition root and tests)."""
     global _current
     _current = settings
+
+
+def export(settings: Settings) -> None:
+    """Let processes that this one starts find the same database (the embedded server has no address until it runs)."""
+    os.environ["DATABASE_URL"] = settings.database_url

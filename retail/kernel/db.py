@@ -158,6 +158,21 @@ def reading() -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def snapshot() -> Iterator[Session]:
+    """A read-only session in which all statements see one moment, however long they take (audits, exports)."""
+    shared = _shared.get()
+    if shared is not None:  # a test's connection: its transaction has begun already, and nobody else writes in it
+        with reading() as session:
+            yield session
+        return
+    with engine().connect() as connection:
+        connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin(), Session(connection, autoflush=False) as session:
+            session.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            yield session
+
+
 def assert_no_transaction() -> None:
     """Called before every outside call (Stripe, SMTP): nobody may hold locks while waiting for the world.
 

@@ -11,7 +11,7 @@ from retail.kernel.db import Base
 from retail.kernel.errors import NotFound, Stale
 
 
-def change(session: Session, model: type[Base], *, row_id: UUID, version: int, values: Mapping[str, Any]) -> int:
+def change(session: Session, *, model: type[Base], row_id: UUID, version: int, values: Mapping[str, Any]) -> int:
     """Write `values` to the row if it still has `version`; returns the new version.
 
     Raises:
