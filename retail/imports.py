@@ -1,4 +1,4 @@
-"""What an import of another system's history needs to exist: a channel, variants, customers. Many at once, made if
+"""What an import of another system's history needs to exist: variants and customers. Many at once, made if
 missing, never changed. One import at a time makes things (an advisory lock until the caller's transaction ends).
 """
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from retail import limits
+from retail import limits, setup
 from retail.kernel.ids import new_id, new_reference
 from retail.queries import customers_by_external, variants_by_sku
 
@@ -19,25 +19,6 @@ ASSURANCE = "attested"  # the other system's own books name the customer by this
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('retail.imports', 0))")
 
 
-def ensure_channel(session: Session, *, code: str, name: str, currency: str) -> None:
-    """A channel with a price list of its own, of the same code, in `currency` and without prices; left alone if there."""
-    session.execute(
-        text(
-            "INSERT INTO price_list (id, code, currency, tax_inclusive) VALUES (:id, :code, :currency, true) "
-            "ON CONFLICT (code) DO NOTHING"
-        ),
-        {"id": new_id(), "code": code, "currency": currency},
-    )
-    session.execute(
-        text(
-            "INSERT INTO channel (code, name, price_list_id) SELECT :code, :name, id FROM price_list WHERE code = :code "
-            "ON CONFLICT (code) DO NOTHING"
-        ),
-        {"code": code, "name": name},
-    )
-
-
-_TAX_CLASS = text("INSERT INTO tax_class (code, name) VALUES (:code, 'Standard') ON CONFLICT (code) DO NOTHING")
 _PRODUCTS = text(
     """
     INSERT INTO product (id, code, title, tax_class_code, created_at, updated_at)
@@ -66,7 +47,7 @@ def ensure_variants(session: Session, *, titles: Mapping[str, str], now: datetim
     if not missing:
         return known
     given = {"skus": missing, "titles": [titles[sku][: limits.TITLE_CHARACTERS] for sku in missing], "now": now}
-    session.execute(_TAX_CLASS, {"code": TAX_CLASS})
+    setup.ensure_tax_classes(session)
     session.execute(_PRODUCTS, given | {"ids": [new_id() for _ in missing], "tax_class": TAX_CLASS})
     made = session.execute(_VARIANTS, given | {"ids": [new_id() for _ in missing]}).all()
     return known | {row.sku: row.id for row in made}

@@ -17,7 +17,7 @@ from orders.importers import online_retail
 from orders.importers.invoice_lines import InvoiceLine, parse
 from orders.importers.online_retail import CURRENCY, FORMAT, REASONS, ZONE, Scan
 from orders.queries import history as queries
-from retail import imports
+from retail import setup
 from retail.kernel import clock, db
 from retail.kernel.errors import NotFound
 
@@ -85,7 +85,8 @@ def run(path: Path, *, progress: Progress, batch_lines: int = BATCH_LINES) -> Ac
     progress("reading", scanned.lines, scanned.lines)
     now = clock.now()
     with db.transaction() as session:
-        imports.ensure_channel(session, code=FORMAT, name="Online Retail (imported)", currency=CURRENCY)
+        setup.ensure_price_list(session, code=FORMAT, currency=CURRENCY, tax_inclusive=True)
+        setup.ensure_channel(session, code=FORMAT, name="Online Retail (imported)", price_list=FORMAT)
         begun = history.begin(
             session, file_format=FORMAT, digest=scanned.digest, filename=path.name, lines=scanned.lines, now=now
         )
