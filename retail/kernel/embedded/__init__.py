@@ -126,7 +126,7 @@ class EmbeddedServer:
                 # now, and the lock comes when it has gone.
                 place.lock(users, fcntl.LOCK_SH, self.data_dir)
         if alone and self.scratch:
-            shutil.rmtree(self.data_dir, ignore_errors=True)
+            keeper.remove(self.data_dir)
             shutil.rmtree(self.socket_dir, ignore_errors=True)  # it lies elsewhere when the folder's name is long
 
     def __enter__(self) -> Self:
@@ -179,7 +179,7 @@ def erase(data_dir: Path | None = None) -> None:
         return
     with place.folder_lock(folder):
         keeper.stop_server(place.wheel_binaries() / "pg_ctl", folder / "cluster")
-        shutil.rmtree(folder)
+        keeper.remove(folder)
 
 
 def _start(folder: Path, settings: Mapping[str, str], *, scratch: bool) -> EmbeddedServer:
