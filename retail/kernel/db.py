@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
@@ -197,6 +198,11 @@ def counting() -> Iterator[StatementCount]:
             outer.seconds += count.seconds
 
 
+def counter() -> StatementCount | None:
+    """The count that statements of this context add to, if anybody counts."""
+    return _counter.get()
+
+
 @contextmanager
 def sharing(connection: Connection) -> Iterator[None]:
     """Run every transaction of this context as a savepoint of `connection`'s (tests roll the outer one back)."""
@@ -221,27 +227,36 @@ def contains(q: str | None) -> str | None:
     return "%" + q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
 
+def _driver_error(error: BaseException) -> psycopg.Error | None:
+    """What psycopg said, wrapped by SQLAlchemy or (kernel.hot) not."""
+    found = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return found if isinstance(found, psycopg.Error) else None
+
+
 def is_disconnect(error: BaseException) -> bool:
     """Whether the database went away under us, rather than refusing what we said."""
     if isinstance(error, sa.exc.TimeoutError):
         return True
-    if isinstance(error, sa.exc.DBAPIError):
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        # 57P01-3: shutting down, crashed, starting up; 08xxx: connection; none at all: the socket broke
-        return (
-            error.connection_invalidated
-            or sqlstate is None
-            or sqlstate[:2] == "08"
-            or sqlstate in ("57P01", "57P02", "57P03")
-        )
-    return False
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    found = _driver_error(error)
+    if not isinstance(found, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    # 57P01-3: shutting down, crashed, starting up; 08xxx: connection; none at all: the socket broke
+    return found.sqlstate is None or found.sqlstate[:2] == "08" or found.sqlstate in ("57P01", "57P02", "57P03")
 
 
 def is_retryable(error: BaseException) -> bool:
     """Deadlock, serialization, lock or statement time-out: nothing happened, trying again is right."""
-    return isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", None) in (
-        "40P01",
-        "40001",
-        "55P03",
-        "57014",
-    )
+    found = _driver_error(error)
+    return found is not None and found.sqlstate in ("40P01", "40001", "55P03", "57014")
+
+
+def is_collision(error: BaseException) -> bool:
+    """A constraint refused the row: somebody else was first, or the guard behind the guard held."""
+    return isinstance(_driver_error(error), psycopg.IntegrityError)
+
+
+def is_out_of_range(error: BaseException) -> bool:
+    """A value that the database's type cannot hold."""
+    return isinstance(_driver_error(error), psycopg.DataError)

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail.kernel.errors import BadRequest, Conflict, Invalid
+from retail.kernel.hot import Hot
 
 KEY_MAX_CHARACTERS = 255
 LEASE_SECONDS = 60
@@ -56,7 +57,7 @@ class Replayed(Exception):
         self.headers = dict(headers)
 
 
-_BEGIN = text(
+_BEGIN = Hot(
     """
     SELECT pg_try_advisory_xact_lock(hashtextextended(:principal || ' ' || :key, 7)) AS free,
            c.fingerprint, c.status, c.body, c.headers, c.resource, c.leased_until, c.key IS NOT NULL AS found
@@ -64,20 +65,20 @@ _BEGIN = text(
     LEFT JOIN idempotency_claim AS c ON c.principal = :principal AND c.key = :key
     """
 )
-_FINISH = text(
+_FINISH = Hot(
     """
     INSERT INTO idempotency_claim (principal, key, fingerprint, status, body, headers, created_at)
     VALUES (:principal, :key, :fingerprint, :status, :body, CAST(:headers AS jsonb), :now)
     """
 )
-_LEASE = text(
+_LEASE = Hot(
     """
     INSERT INTO idempotency_claim (principal, key, fingerprint, leased_until, created_at)
     VALUES (:principal, :key, :fingerprint, :leased_until, :now)
     ON CONFLICT (principal, key) DO UPDATE SET leased_until = excluded.leased_until
     """
 )
-_SETTLE = text(
+_SETTLE = Hot(
     """
     UPDATE idempotency_claim SET status = :status, body = :body, headers = CAST(:headers AS jsonb), leased_until = NULL
     WHERE principal = :principal AND key = :key AND status IS NULL
@@ -118,7 +119,7 @@ class Claim:
             KeyReused: it was used for another request (422).
             StillRunning: that request is running now (409, Retry-After).
         """
-        row = session.execute(_BEGIN, {"principal": self.principal, "key": self.key}).one()
+        row = _BEGIN.run(session, {"principal": self.principal, "key": self.key}).one()
         if not row.free:
             raise StillRunning
         if row.found:
@@ -131,7 +132,7 @@ class Claim:
             self.resource = row.resource
         if lease:
             until = self.now + timedelta(seconds=LEASE_SECONDS)
-            session.execute(_LEASE, self._identity() | {"leased_until": until, "now": self.now})
+            _LEASE.run(session, self._identity() | {"leased_until": until, "now": self.now})
             self._leased = True
 
     def attach(self, session: Session, resource: str) -> None:
@@ -150,7 +151,7 @@ class Claim:
             "headers": json.dumps(dict(headers)),
             "now": self.now,
         }
-        session.execute(_SETTLE if self._leased else _FINISH, params)
+        (_SETTLE if self._leased else _FINISH).run(session, params)
         self.finished, self.body = True, body
 
     def release(self, session: Session) -> None:

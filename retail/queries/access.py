@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from retail.kernel.auth import CLIENT, CUSTOMER, STAFF, Principal
 from retail.kernel.errors import NotFound
+from retail.kernel.hot import Hot
 from retail.roles import CUSTOMER_PERMISSIONS, GRANTABLE, ROLES, STORE_ROLES
 
-_PRINCIPAL = text(
+_PRINCIPAL = Hot(
     """
     SELECT t.hash, t.channel_code, c.id AS client_id, c.name AS client_name, c.channel_code AS client_channel,
            c.location_id AS client_location, c.scopes,
@@ -33,7 +34,7 @@ _PRINCIPAL = text(
 def principal_by_token(session: Session, *, token_hash: str, now: datetime) -> Principal | None:
     """Who a token speaks for; one statement. None when it is unknown, expired, revoked, a refresh token, or its owner
     (or the client that a customer logged in through) is switched off."""
-    row = session.execute(_PRINCIPAL, {"hash": token_hash, "now": now}).one_or_none()
+    row = _PRINCIPAL.run(session, {"hash": token_hash, "now": now}).one_or_none()
     return None if row is None else _principal(row)
 
 

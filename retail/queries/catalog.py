@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail.kernel import db
+from retail.kernel.hot import Hot
 
 DEFAULT_REGION = "JP"
 DEFAULT_ZONE = "Asia/Tokyo"
@@ -60,9 +61,9 @@ _OFFERS = f"""
     ) AS tax ON true
     WHERE c.code = :channel_code
 """  # noqa: S608 - two constants of this module
-_OFFERS_BY_SKU = text(_OFFERS.replace("CHOSEN", "v.sku = ANY(CAST(:skus AS text[]))"))
-_OFFERS_BY_ID = text(_OFFERS.replace("CHOSEN", "v.id = ANY(CAST(:ids AS uuid[]))"))
-_OFFERS_BY_EITHER = text(
+_OFFERS_BY_SKU = Hot(_OFFERS.replace("CHOSEN", "v.sku = ANY(CAST(:skus AS text[]))"))
+_OFFERS_BY_ID = Hot(_OFFERS.replace("CHOSEN", "v.id = ANY(CAST(:ids AS uuid[]))"))
+_OFFERS_BY_EITHER = Hot(
     _OFFERS.replace("CHOSEN", "(v.sku = ANY(CAST(:skus AS text[])) OR v.id = ANY(CAST(:ids AS uuid[])))")
 )
 
@@ -88,7 +89,7 @@ def offers_for(
         statement, chosen = _OFFERS_BY_ID, {"ids": list(variant_ids)}
     else:
         statement, chosen = _OFFERS_BY_SKU, {"skus": list(skus)}
-    return [Offer(*row) for row in session.execute(statement, given | chosen).all()]
+    return [Offer(*row) for row in statement.run(session, given | chosen)]
 
 
 _IDS_BY_SKU = text("SELECT sku, id FROM variant WHERE sku = ANY(CAST(:skus AS text[]))")

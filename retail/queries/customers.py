@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail.kernel import db
+from retail.kernel.hot import Hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ _BEST = """
      WHERE k.customer_id = c.id AND k.to_at IS NULL AND i.kind = 'KIND'
      ORDER BY array_position(ARRAY['claimed', 'observed', 'attested', 'verified'], k.assurance) DESC, k.from_at DESC, k.id DESC
      LIMIT 1) AS KIND"""
-_FACTS = text(
+_FACTS = Hot(
     f"""
     SELECT c.id, c.reference, c.name, c.locale, c.version, c.created_at, c.merged_into,
            {_BEST.replace("KIND", "email")}, {_BEST.replace("KIND", "phone")}
@@ -60,7 +61,7 @@ _IDENTITIES = text(
 
 def customer_facts(session: Session, *, customer_id: UUID) -> CustomerFacts | None:
     """One customer; one statement. A tombstone of a merge is returned as it is, with `merged_into`."""
-    row = session.execute(_FACTS, {"customer_id": customer_id}).one_or_none()
+    row = _FACTS.run(session, {"customer_id": customer_id}).one_or_none()
     return None if row is None else CustomerFacts(*row)
 
 

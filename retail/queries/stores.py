@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from retail.kernel.hot import Hot
 from retail.kernel.ids import parse_uuid
 
 
@@ -59,20 +60,20 @@ _FACTS = """
             FROM location_holiday WHERE location_id = l.id) AS holidays
     FROM location AS l
     WHERE """
-_FACTS_BY_ID = text(_FACTS + "l.id = :id")
-_FACTS_BY_CODE = text(_FACTS + "l.code = :code")
+_FACTS_BY_ID = Hot(_FACTS + "l.id = :id")
+_FACTS_BY_CODE = Hot(_FACTS + "l.code = :code")
 
 
 def pickup_location(session: Session, *, location: str | UUID) -> LocationFacts | None:
     """A location by its id or code, with hours and holidays; one statement. None when there is none."""
     key = location if isinstance(location, UUID) else parse_uuid(location)
     statement, given = (_FACTS_BY_CODE, {"code": location}) if key is None else (_FACTS_BY_ID, {"id": key})
-    row = session.execute(statement, given).one_or_none()
+    row = statement.run(session, given).one_or_none()
     if row is None:
         return None
     hours = tuple((day, time.fromisoformat(opens), time.fromisoformat(shuts)) for day, opens, shuts in row.hours or ())
     holidays = tuple((date.fromisoformat(day), _time(opens), _time(shuts)) for day, opens, shuts in row.holidays or ())
-    return LocationFacts(**{**row._mapping, "hours": hours, "holidays": holidays})
+    return LocationFacts(**{**row._asdict(), "hours": hours, "holidays": holidays})
 
 
 def _time(text_: str | None) -> time | None:

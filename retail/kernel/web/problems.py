@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import marshmallow as ma
-import sqlalchemy.exc
 import structlog
 from flask import Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -64,9 +63,9 @@ def problem_of(error: BaseException) -> Problem:
         )
     if db.is_retryable(error):
         return errors.Unavailable("The request collided with others and was undone; try again", retry_after_seconds=1)
-    if isinstance(error, sqlalchemy.exc.IntegrityError):
+    if db.is_collision(error):
         return errors.Conflict("The request collided with another one and was undone; try again")
-    if isinstance(error, sqlalchemy.exc.DataError):
+    if db.is_out_of_range(error):
         return errors.Invalid("A value is out of range")
     return Problem("The server failed; it has been logged under the request id")
 
