@@ -143,18 +143,18 @@ def events(session: Session, *types: str) -> list[str]:
 
 
 def payments(session: Session) -> list[tuple[Any, ...]]:
-    """(tender, state, amount, authorized, captured) of every payment, by id."""
+    """(tender, state, amount, authorized, captured) of every payment, points first."""
     statement = text(
-        "SELECT tender, state, amount_minor, authorized_minor, captured_minor FROM payment ORDER BY id"
+        "SELECT tender, state, amount_minor, authorized_minor, captured_minor FROM payment ORDER BY tender <> 'points', id"
     )
     return [tuple(row) for row in session.execute(statement).all()]
 
 
 def entries(session: Session) -> list[tuple[Any, ...]]:
-    """(tender, kind, amount, state) of every payment entry, in order."""
+    """(tender, kind, amount, state) of every payment entry, points first."""
     statement = text(
         "SELECT p.tender, e.kind, e.amount_minor, e.state FROM payment_entry AS e JOIN payment AS p ON p.id = e.payment_id "
-        "ORDER BY p.id, e.kind"
+        "ORDER BY p.tender <> 'points', p.id, e.kind"
     )
     return [tuple(row) for row in session.execute(statement).all()]
 
