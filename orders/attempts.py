@@ -1,7 +1,7 @@
 """One attempt at the card network: claim an open entry of the payments' ledger, ask, write the answer.
 
 An entry is worked on by whoever claims it: a claim clears `error` and renews `started_at`; it lapses after
-ATTEMPT_SECONDS. Running an entry twice is harmless: each step looks at the provider first. `claim` and the step are
+`attempt_seconds`. Running an entry twice is harmless: each step looks at the provider first. `claim` and the step are
 separate, so that a test can die between them.
 """
 
@@ -27,11 +27,12 @@ from orders.stripe_gateway import (
     GatewayUnavailable,
     Intent,
 )
-from retail.kernel import db
+from retail.kernel import config, db
 
 log = structlog.get_logger()
 
-ATTEMPT_SECONDS = 60  # longer than any attempt: two calls of at most `stripe_timeout_seconds` each
+CALLS_PER_ATTEMPT = 3  # to the provider, at most, one after the other
+SPARE_SECONDS = 30  # for the database, and for clocks that differ
 PAYMENT_MINUTES = 30  # an order whose card has not answered by then is called off
 ENTRIES_PER_RUN = 100
 IDLE = "card_network_unavailable"  # the `error` of a started entry whose last attempt got no answer
@@ -81,13 +82,18 @@ _ATTACH = text(
 )
 
 
+def attempt_seconds() -> float:
+    """How long an attempt may last before whoever claimed the entry counts as dead: longer than any can."""
+    return SPARE_SECONDS + CALLS_PER_ATTEMPT * config.current().stripe_timeout_seconds
+
+
 def waiting(session: Session, *, order_id: UUID | None, now: datetime, older_than_seconds: int) -> list[UUID]:
     """Open entries that nobody works on, oldest first: of one order, or (None) of all."""
     return queries.waiting_entries(
         session,
         order_id=order_id,
         idle_before=now - timedelta(seconds=older_than_seconds),
-        attempt_before=now - timedelta(seconds=ATTEMPT_SECONDS),
+        attempt_before=now - timedelta(seconds=attempt_seconds()),
         limit=ENTRIES_PER_RUN,
     )
 
@@ -111,7 +117,7 @@ def run_entries(*, order_id: UUID, now: datetime) -> int:
 
 def claim(session: Session, *, entry_id: UUID, now: datetime) -> Work | None:
     """Take an open entry to work on, unless somebody else is at it or it has its outcome."""
-    given = {"entry_id": entry_id, "now": now, "attempt_before": now - timedelta(seconds=ATTEMPT_SECONDS)}
+    given = {"entry_id": entry_id, "now": now, "attempt_before": now - timedelta(seconds=attempt_seconds())}
     row = session.execute(_CLAIM, given).mappings().one_or_none()
     return None if row is None else Work(**row)
 
@@ -145,10 +151,10 @@ def _authorize(work: Work, now: datetime) -> None:
         elif intent is not None and intent.status == UNCONFIRMED:
             intent = stripe_gateway.confirm(intent.id, key=work.idempotency_key)
     except CardDeclined as declined:
-        intent, code = None, declined.decline_code
+        intent, code = None, declined.provider_code
     except GatewayRefused as refused:
-        log.warning("the card provider refused an authorization", order=work.reference, code=refused.code)
-        intent, code = None, refused.code
+        log.warning("the card provider refused an authorization", order=work.reference, code=refused.provider_code)
+        intent, code = None, refused.provider_code
     with db.transaction() as session:
         if intent is None:
             settlement.fail_authorization(session, payment_id=work.payment_id, code=code, actor=work.actor, now=now)
@@ -217,7 +223,7 @@ def _refund(work: Work, now: datetime) -> None:
         provider_id = result.id
         error = None if result.accepted else result.status
     except (GatewayRefused, CardDeclined) as refused:
-        error = refused.code
+        error = refused.provider_code
     if work.refund_id is None:
         raise LookupError(f"refund entry {work.entry_id} belongs to no refund")
     with db.transaction() as session:
@@ -233,9 +239,9 @@ def _refund(work: Work, now: datetime) -> None:
 
 
 def _refused(work: Work, refused: GatewayRefused | CardDeclined, now: datetime) -> None:
-    log.error("the card provider refused", kind=work.kind, order=work.reference, code=refused.code)
+    log.error("the card provider refused", kind=work.kind, order=work.reference, code=refused.provider_code)
     with db.transaction() as session:
-        settlement.fail_entry(session, payment_id=work.payment_id, kind=work.kind, code=refused.code, now=now)
+        settlement.fail_entry(session, payment_id=work.payment_id, kind=work.kind, code=refused.provider_code, now=now)
 
 
 _STEPS: dict[str, Callable[[Work, datetime], None]] = {

@@ -117,7 +117,9 @@ def open_refund(
             actor=actor,
             now=now,
         )
-    if not waiting:
+    if waiting:
+        touch_order(session, order_id=order.id)
+    else:
         close(session, refund_id=refund_id, now=now)
     return Opened(refund_id, amount, points, waiting)
 
@@ -154,8 +156,17 @@ def close(session: Session, *, refund_id: UUID, now: datetime) -> None:
         return
     state = "failed" if refund.failed else "done"
     closed = session.execute(_CLOSE, {"refund_id": refund_id, "state": state, "now": now})
-    if closed.rowcount == 1 and state == "done":  # type: ignore[attr-defined]
+    if closed.rowcount != 1:  # type: ignore[attr-defined]
+        return
+    if state == "done":
         _give_the_rest_back(session, refund=refund, now=now)
+    else:
+        touch_order(session, order_id=refund.order_id)
+
+
+def touch_order(session: Session, *, order_id: UUID) -> None:
+    """What the order shows has changed: whoever read it before holds an old version (ETag)."""
+    session.execute(text('UPDATE "order" SET version = version + 1 WHERE id = :id'), {"id": order_id})
 
 
 def _give_the_rest_back(session: Session, *, refund: RefundFacts, now: datetime) -> None:
@@ -181,7 +192,7 @@ def _give_the_rest_back(session: Session, *, refund: RefundFacts, now: datetime)
         text("UPDATE order_line SET refunded_quantity = quantity WHERE order_id = :id AND quantity > 0"),
         {"id": order.id},
     )
-    session.execute(text('UPDATE "order" SET version = version + 1 WHERE id = :id'), {"id": order.id})
+    touch_order(session, order_id=order.id)
     event = OrderRefunded(
         order_id=order.id,
         reference=order.reference,

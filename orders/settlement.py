@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from orders import confirmation, refund_ledger, stripe_gateway
 from orders.queries import payments as queries
 from orders.queries.payments import OrderFacts, PaymentFacts
-from orders.refund_ledger import PREPARED
+from orders.refund_ledger import PREPARED, touch_order
 from orders.stripe_gateway import Intent
 from retail.kernel.ids import new_id
 
@@ -68,6 +68,13 @@ _STATE = text(
     WHERE id = :payment_id AND state = ANY(CAST(:from_states AS text[]))
     """
 )
+_REFUND_ANSWERED = text(
+    """
+    UPDATE payment_entry SET state = CASE WHEN CAST(:error AS text) IS NULL THEN 'succeeded' ELSE 'failed' END,
+                             error = :error, provider_id = :provider_id, settled_at = :now
+    WHERE id = :entry_id AND state = 'started' RETURNING amount_minor
+    """
+)
 
 
 def prepare(session: Session, *, payment_id: UUID, kind: str, amount_minor: int, actor: str, now: datetime) -> None:
@@ -104,7 +111,8 @@ def apply_intent(session: Session, *, payment_id: UUID, intent: Intent, actor: s
     if intent.status == stripe_gateway.SUCCEEDED:
         _captured(session, order=order, payment_id=payment.id, intent=intent, actor=actor, now=now)
     elif intent.status == stripe_gateway.ACTION:
-        _move(session, payment_id=payment.id, to="requires_action", from_states=("pending",), now=now)
+        if _move(session, payment_id=payment.id, to="requires_action", from_states=("pending",), now=now):
+            touch_order(session, order_id=order.id)
     elif intent.status == stripe_gateway.METHOD_NEEDED and payment.state in WAITING:
         fail_authorization(
             session, payment_id=payment.id, code=intent.failure_code or "card_declined", actor=actor, now=now
@@ -113,7 +121,7 @@ def apply_intent(session: Session, *, payment_id: UUID, intent: Intent, actor: s
         if payment.state in WAITING:
             fail_authorization(session, payment_id=payment.id, code="expired", actor=actor, now=now)
         else:
-            _voided(session, payment=payment, intent=intent, now=now)
+            _voided(session, order=order, payment=payment, intent=intent, now=now)
 
 
 def fail_authorization(session: Session, *, payment_id: UUID, code: str, actor: str, now: datetime) -> None:
@@ -136,8 +144,9 @@ def fail_authorization(session: Session, *, payment_id: UUID, code: str, actor: 
 
 def fail_entry(session: Session, *, payment_id: UUID, kind: str, code: str, now: datetime) -> None:
     """The provider refused this capture or void for good; the payment keeps its state and shows the reason."""
-    locked(session, payment_id=payment_id)
+    order, _, _ = locked(session, payment_id=payment_id)
     _settle(session, payment_id=payment_id, kind=kind, state="failed", error=code, provider_id=None, now=now)
+    touch_order(session, order_id=order.id)
     session.execute(
         text("UPDATE payment SET failure_code = :code, updated_at = :now WHERE id = :id"),
         {"code": code, "now": now, "id": payment_id},
@@ -156,15 +165,8 @@ def apply_refund(
 ) -> None:
     """The provider answered for one refund entry: `error` is None when the money goes back. Once, however often called."""
     locked(session, payment_id=payment_id)
-    statement = text(
-        """
-        UPDATE payment_entry SET state = CASE WHEN CAST(:error AS text) IS NULL THEN 'succeeded' ELSE 'failed' END,
-                                 error = :error, provider_id = :provider_id, settled_at = :now
-        WHERE id = :entry_id AND state = 'started' RETURNING amount_minor
-        """
-    )
     given = {"entry_id": entry_id, "error": error, "provider_id": provider_id, "now": now}
-    row = session.execute(statement, given).one_or_none()
+    row = session.execute(_REFUND_ANSWERED, given).one_or_none()
     if row is None:
         return
     if error is None:
@@ -182,6 +184,7 @@ def _authorized(
     session.execute(_AUTHORIZED, {"payment_id": payment.id, "capture_before": before, "now": now})
     _settle(session, payment_id=payment.id, kind="authorize", state="succeeded", provider_id=intent.id, now=now)
     if order.cancelled_at is not None:
+        touch_order(session, order_id=order.id)
         if intent.status == stripe_gateway.CAPTURABLE:
             prepare(
                 session, payment_id=payment.id, kind="void", amount_minor=payment.amount_minor, actor=actor, now=now
@@ -189,6 +192,7 @@ def _authorized(
         return
     others = queries.payments_of(session, order_id=order.id)
     if any(p.tender == "card" and p.state in WAITING for p in others):
+        touch_order(session, order_id=order.id)
         return  # a second card has not answered yet
     confirmation.confirm(session, order_id=order.id, actor=actor, now=now)
     if order.capture_at == "placed" and intent.status == stripe_gateway.CAPTURABLE:
@@ -205,6 +209,7 @@ def _captured(
     if delta > 0:
         booked = session.execute(_CAPTURED, {"payment_id": payment.id, "amount": delta, "now": now})
         taken = booked.rowcount == 1  # type: ignore[attr-defined]
+        touch_order(session, order_id=order.id)
     settled = _settle(
         session,
         payment_id=payment.id,
@@ -237,10 +242,12 @@ def _captured(
         )
 
 
-def _voided(session: Session, *, payment: PaymentFacts, intent: Intent, now: datetime) -> None:
+def _voided(session: Session, *, order: OrderFacts, payment: PaymentFacts, intent: Intent, now: datetime) -> None:
     """The authorization is given free: by us, by hand in the dashboard, or because it lapsed."""
     moved = _move(session, payment_id=payment.id, to="voided", from_states=("authorized",), now=now)
     settled = _settle(session, payment_id=payment.id, kind="void", state="succeeded", provider_id=intent.id, now=now)
+    if moved:
+        touch_order(session, order_id=order.id)
     if moved and not settled:
         row = {"id": new_id(), "payment_id": payment.id, "kind": "void", "amount_minor": payment.amount_minor}
         row |= {"provider_id": intent.id, "key": f"void:{payment.id}:told", "actor": "stripe", "now": now}

@@ -49,7 +49,7 @@ class CardDeclined(Conflict):
 
     def __init__(self, decline_code: str) -> None:
         super().__init__("The card was declined; nothing was charged", decline_code=decline_code)
-        self.decline_code = decline_code
+        self.provider_code = decline_code
 
 
 class GatewayUnavailable(Unavailable):
@@ -61,12 +61,14 @@ class GatewayUnavailable(Unavailable):
         super().__init__(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
-class GatewayRefused(Exception):
-    """The provider understood and refused, for good: repeating the same request cannot help. Callers settle it."""
+class GatewayRefused(Conflict):
+    """The provider understood and refused, for good: repeating the same request cannot help. `provider_code` says why."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
+    code, title = "card_provider_refused", "The card provider refused the request"
+
+    def __init__(self, provider_code: str, message: str) -> None:
+        super().__init__(f"The card provider refused: {message}", provider_code=provider_code)
+        self.provider_code = provider_code
 
 
 class CardsNotAccepted(Invalid):

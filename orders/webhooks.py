@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from orders import attempts, payments, stripe_gateway
 from orders.queries import payments as queries
-from orders.stripe_gateway import GatewayRefused, GatewayUnavailable
+from orders.stripe_gateway import GatewayUnavailable
 from retail.kernel import config, db
 from retail.kernel.errors import Problem, TooLarge
 from retail.kernel.outbox import backoff_seconds
@@ -94,7 +94,7 @@ def process_inbox(*, now: datetime, limit: int = EVENTS_PER_RUN) -> int:
         except GatewayUnavailable as away:
             _postpone(taken, away.code, now=now)
             break
-        except (Problem, GatewayRefused, LookupError) as error:
+        except (Problem, LookupError) as error:
             log.error("a webhook could not be worked on", event_id=taken.event_id, type=taken.type, error=str(error))
             _postpone(taken, f"{type(error).__name__}: {error}", now=now)
             continue

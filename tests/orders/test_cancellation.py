@@ -170,7 +170,7 @@ def test_an_order_is_called_off_while_its_card_is_being_asked(session: Session, 
     intent = stripe_gateway.create(amount_minor=1980, currency="JPY", method=GOOD_CARD, key="k", metadata={})
     session.execute(text("UPDATE payment SET provider_id = :id"), {"id": intent.id})
     stripe_gateway.confirm(intent.id, key="k")
-    late = NOW + timedelta(seconds=attempts.ATTEMPT_SECONDS)
+    late = NOW + timedelta(seconds=attempts.attempt_seconds())
     assert payments.settle_started(now=late) == 1
     assert payments.settle_started(now=late + timedelta(seconds=5)) == 1
     assert tenders(session) == [("card", "voided", 1980, 1980, 0)]

@@ -229,8 +229,10 @@ def died_before_asking(api: Api, made: Shop, cards: CardNetwork) -> UUID:
 def test_dying_before_the_network_was_asked(session: Session, api: Api, cards: CardNetwork) -> None:
     made = shop(session)
     died_before_asking(api, made, cards)
-    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.ATTEMPT_SECONDS - 1)) == 0  # it may still live
-    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.ATTEMPT_SECONDS)) == 1
+    assert (
+        payments.settle_started(now=NOW + timedelta(seconds=attempts.attempt_seconds() - 1)) == 0
+    )  # it may still live
+    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.attempt_seconds())) == 1
     assert tenders(session) == [("card", "authorized", 1980, 1980, 0)]
     assert len(cards.charges()) == 1
     assert clean(session)
@@ -244,7 +246,7 @@ def test_dying_after_the_intent_was_made_and_before_it_was_remembered(
     lost = stripe_gateway.create(
         amount_minor=1980, currency="JPY", method=GOOD_CARD, key="lost", metadata={"entry_id": str(entry_id)}
     )
-    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.ATTEMPT_SECONDS)) == 1
+    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.attempt_seconds())) == 1
     assert cards.intent(lost.id)["status"] == "requires_confirmation"  # never confirmed: it moved no money
     assert len(cards.charges()) == 1
     assert tenders(session) == [("card", "authorized", 1980, 1980, 0)]
@@ -259,7 +261,7 @@ def test_dying_around_the_confirmation(session: Session, api: Api, cards: CardNe
     session.execute(text("UPDATE payment SET provider_id = :id"), {"id": intent.id})
     if confirmed:
         stripe_gateway.confirm(intent.id, key="k")
-    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.ATTEMPT_SECONDS)) == 1
+    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.attempt_seconds())) == 1
     assert [charge["payment_intent"] for charge in cards.charges()] == [intent.id]
     assert tenders(session) == [("card", "authorized", 1980, 1980, 0)]
     assert events(session, "OrderPlaced") == ["OrderPlaced"]
@@ -277,7 +279,7 @@ def test_dying_around_the_capture(session: Session, api: Api, cards: CardNetwork
         (entry_id,) = attempts.waiting(tx, order_id=order_id, now=NOW, older_than_seconds=0)
         assert attempts.claim(tx, entry_id=entry_id, now=NOW) is not None
     stripe_gateway.capture(intent_of(order), amount_minor=1980, key="k")  # and dies here
-    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.ATTEMPT_SECONDS)) == 1
+    assert payments.settle_started(now=NOW + timedelta(seconds=attempts.attempt_seconds())) == 1
     assert tenders(session) == [("card", "captured", 1980, 1980, 1980)]
     assert entries(session) == [("card", "authorize", 1980, "succeeded"), ("card", "capture", 1980, "succeeded")]
     assert len(cards.charges()) == 1

@@ -182,7 +182,7 @@ def test_a_process_that_dies_refunds_once(session: Session, api: Api, cards: Car
     if asked:
         stripe_gateway.refund(intent_of(order), amount_minor=1980, entry_id=str(entry_id), key=work.idempotency_key)
         assert len(cards.refunds(intent_of(order))) == 1
-    for seconds in (attempts.ATTEMPT_SECONDS, attempts.ATTEMPT_SECONDS + 5, 3600):
+    for seconds in (attempts.attempt_seconds(), attempts.attempt_seconds() + 5, 3600):
         payments.settle_started(now=NOW + timedelta(seconds=seconds))
     assert [back["metadata"]["entry_id"] for back in cards.refunds(intent_of(order))] == [str(entry_id)]
     assert session.execute(text("SELECT state FROM refund")).scalars().all() == ["done"]
