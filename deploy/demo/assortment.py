@@ -1,4 +1,4 @@
-"""What the demo's shop sells: an invented Japanese assortment of tea, sweets, stationery and tableware, about 200 variants.
+"""What the demo's shop sells: an invented Japanese assortment of tea, sweets, stationery, tableware and things for the house, about 200 variants.
 
 Food is taxed at the reduced rate. Prices are in yen with tax; in dollars, without, they follow from them.
 """
@@ -6,7 +6,7 @@ Food is taxed at the reduced rate. Prices are in yen with tax; in dollars, witho
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-YEN_PER_DOLLAR = 150
+YEN_PER_CENT = 1.65  # 150 yen to the dollar, and 10 % tax taken off
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Article:
     @property
     def cents(self) -> int:
         """The price in US cents, tax excluded, rounded to ten cents."""
-        return round(self.yen * 1000 / 11 / YEN_PER_DOLLAR) * 10
+        return round(self.yen / YEN_PER_CENT / 10) * 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ _INKS = (
     ("BENI", "crimson", "紅"),
     ("MATSU", "pine green", "松葉"),
     ("SUMI", "ink black", "墨"),
+    ("FUJI", "wisteria", "藤"),
+    ("KAKI", "persimmon", "柿"),
 )
 _WRITING = (
     ("BRUSH", "Brush pen", "筆ペン", 550),
@@ -100,6 +102,23 @@ _GLAZES = (
     ("AO", "celadon", "青磁"),
     ("KURO", "tenmoku black", "天目"),
     ("BIZEN", "Bizen clay", "備前"),
+    ("SOMETSUKE", "blue and white", "染付"),
+)
+_HOME = (
+    ("INCENSE", "Incense sticks", "お香", 1320),
+    ("CANDLE", "Wax tree candle", "和蝋燭", 1980),
+    ("SOAP", "Rice bran soap", "米ぬか石鹸", 880),
+    ("BATH", "Bath salts", "入浴剤", 660),
+    ("CREAM", "Hand cream", "ハンドクリーム", 1540),
+    ("MIST", "Linen mist", "リネンミスト", 2420),
+)
+_SCENTS = (
+    ("HINOKI", "cypress", "檜"),
+    ("YUZU", "yuzu", "柚子"),
+    ("SAKURA", "cherry blossom", "桜"),
+    ("BYAKUDAN", "sandalwood", "白檀"),
+    ("KINMOKU", "fragrant olive", "金木犀"),
+    ("YOMOGI", "mugwort", "蓬"),
 )
 _CLOTH = (
     ("FURO", "Furoshiki cloth", "風呂敷", 2640),
@@ -131,6 +150,8 @@ def families() -> Iterator[Family]:
         yield _family(f"PEN-{code}", title, title_ja, "stationery", yen, _same_price(_INKS), option="color")
     for code, title, title_ja, yen in _WARE:
         yield _family(f"WARE-{code}", title, title_ja, "tableware", yen, _same_price(_GLAZES), option="glaze")
+    for code, title, title_ja, yen in _HOME:
+        yield _family(f"HOME-{code}", title, title_ja, "household", yen, _same_price(_SCENTS), option="scent")
     for code, title, title_ja, yen in _CLOTH:
         yield _family(f"CLOTH-{code}", title, title_ja, "textiles", yen, _same_price(_PATTERNS), option="pattern")
 
