@@ -1,15 +1,20 @@
 """Stripe's webhooks: verified, kept once, answered at once; worked on by fetching the object anew (FAILURES 17)."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
 
 from orders import audit, webhooks
+from retail.kernel import clock
 from tests.conftest import NOW
 from tests.factories.orders import events, level, payments, pickup_body, shop, world
 from tests.factories.stripe import AUTHENTICATED_CARD, GOOD_CARD, CardNetwork, event, signature
@@ -204,3 +209,29 @@ def test_without_a_secret_there_is_no_webhook(session: Session, api: Api) -> Non
 def test_the_hook_is_documented(api: Api) -> None:
     document = api().get("/api/openapi.json").json
     assert document["paths"]["/hooks/stripe/{account}"]["post"]["summary"].startswith("Stripe's webhook")
+
+
+@pytest.mark.committed
+def test_the_card_networks_own_webhook_arrives(session: Session, api: Api, app: Flask, cards: CardNetwork) -> None:
+    """Sent and signed by the other process, over HTTP: what it captured by itself is booked here."""
+    made = shop(session)
+    body = pickup_body(made) | {"payment": {"method": "card", "payment_method": GOOD_CARD}}
+    intent = str(api(made.customer).post("/orders", key="place", json=body).json["payments"][0]["provider_id"])
+    server = make_server("127.0.0.1", 0, app)
+    listening = Thread(target=server.serve_forever, daemon=True)
+    listening.start()
+    try:
+        cards.listen(f"http://127.0.0.1:{server.server_port}{HOOK}")
+        cards.post(f"/v1/payment_intents/{intent}/capture")
+        ends = time.monotonic() + 20
+        while not inbox(session) and time.monotonic() < ends:
+            time.sleep(0.1)
+    finally:
+        server.shutdown()
+        server.server_close()
+        listening.join(10)
+        cards.kill()  # it would go on sending
+    assert [(kind, about) for _, kind, about, _, _ in inbox(session)] == [("payment_intent.succeeded", intent)]
+    assert webhooks.process_inbox(now=clock.now()) == 1
+    assert payments(session) == [("card", "captured", 1980, 1980, 1980)]
+    assert list(audit.divergences(session)) == []
