@@ -10,8 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail.kernel.errors import NotFound
+from retail.kernel.hot import Hot
 
-_POINTS = text(
+_POINTS = Hot(
     """
     SELECT coalesce(lots.available, 0) AS available, coalesce(a.held, 0) AS held, coalesce(a.owed, 0) AS owed,
            coalesce(lots.lots_open, 0) AS lots_open, lots.next_at, lots.next_points
@@ -37,7 +38,7 @@ def points_of(session: Session, *, customer_id: uuid.UUID, now: datetime) -> dic
     Raises:
         NotFound: there is no such customer.
     """
-    row = session.execute(_POINTS, {"customer_id": customer_id, "now": now}).one_or_none()
+    row = _POINTS.run(session, {"customer_id": customer_id, "now": now}).one_or_none()
     if row is None:
         raise NotFound("There is no such customer")
     return {

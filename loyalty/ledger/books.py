@@ -4,11 +4,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, TextClause
 from sqlalchemy.orm import Session
 
 from loyalty import queries
 from retail.kernel.errors import Conflict
+from retail.kernel.hot import Hot
 
 # The row is locked in its newest version; `fresh` is empty when that is not the version this statement sees, that is
 # when somebody changed the account, and so perhaps its lots, after the statement began. {customer} names whose account.
@@ -28,11 +28,11 @@ class KeyReused(Conflict):
     code, title = "points_key_reused", "This key was used for another points transaction"
 
 
-def run_fresh(session: Session, *, statement: TextClause, params: Mapping[str, Any]) -> Row[Any]:
+def run_fresh(session: Session, *, statement: Hot, params: Mapping[str, Any]) -> Any:
     """Run a statement that ends in one row with `stale`, a second time if it had waited behind somebody's change."""
-    row = session.execute(statement, params).one()
+    row = statement.run(session, params).one()
     # The lock is held now, so the second run cannot be stale.
-    return session.execute(statement, params).one() if row.stale else row
+    return statement.run(session, params).one() if row.stale else row
 
 
 def booked_before(session: Session, *, key: str, kind: str, order_id: uuid.UUID | None) -> int | None:

@@ -3,18 +3,18 @@
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import earning, queries
 from loyalty.ledger.books import LOCKED_ACCOUNT, STALE, booked_before, run_fresh
 from retail.events import PointsEarned
 from retail.kernel import outbox
+from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 
 # The key is taken first: of two calls with one key the second waits here, then finds nothing to do. The account is made
 # when it is missing; `owed` is read under its lock.
-_EARN = text(
+_EARN = Hot(
     """
     WITH booked AS (
         INSERT INTO points_transaction (id, customer_id, kind, key, order_id, reason, actor, at)
@@ -96,7 +96,7 @@ def earn(
         "event_data": event["data"],
         "event_handlers": event["handlers"],
     }
-    earned = session.execute(_EARN, params).scalar_one_or_none()
+    earned = _EARN.run(session, params).scalar_one_or_none()
     if earned is None:
         earned = booked_before(session, key=key, kind="earn", order_id=order_id)
     return int(earned or 0)
@@ -149,7 +149,7 @@ _CLAW_BACK_SQL = """
     SELECT {stale}, (SELECT points FROM parts) AS points
 """
 _OWNER = "(SELECT customer_id FROM origin)"
-_CLAW_BACK = text(_CLAW_BACK_SQL.format(locked_account=LOCKED_ACCOUNT.format(customer=_OWNER), stale=STALE))
+_CLAW_BACK = Hot(_CLAW_BACK_SQL.format(locked_account=LOCKED_ACCOUNT.format(customer=_OWNER), stale=STALE))
 
 
 def claw_back(
@@ -182,7 +182,7 @@ def claw_back(
     return int(points or 0)
 
 
-_EXPIRE = text(
+_EXPIRE = Hot(
     """
     WITH batch AS (
         SELECT * FROM unnest(CAST(:customers AS uuid[]), CAST(:transactions AS uuid[])) AS batch (customer_id, id)
@@ -227,4 +227,4 @@ def expire_due(session: Session, *, now: datetime, limit: int) -> int:
         "actor": outbox.SYSTEM,
         "now": now,
     }
-    return int(session.execute(_EXPIRE, params).scalar_one())
+    return int(_EXPIRE.run(session, params).scalar_one())

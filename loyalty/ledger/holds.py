@@ -3,12 +3,12 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from loyalty import queries
 from loyalty.ledger.books import LOCKED_ACCOUNT, STALE, booked_before, run_fresh
 from retail.kernel.errors import Conflict
+from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 
 
@@ -62,7 +62,7 @@ _HOLD_SQL = """
     )
     SELECT {stale}, EXISTS (SELECT FROM hold) AS done, coalesce((SELECT max(total) FROM lots), 0) AS available
 """
-_HOLD = text(_HOLD_SQL.format(locked_account=LOCKED_ACCOUNT.format(customer=":customer_id"), stale=STALE))
+_HOLD = Hot(_HOLD_SQL.format(locked_account=LOCKED_ACCOUNT.format(customer=":customer_id"), stale=STALE))
 
 
 def hold(
@@ -106,7 +106,7 @@ def hold(
         raise HoldExists
 
 
-_BURN = text(
+_BURN = Hot(
     """
     WITH settled AS (
         UPDATE points_hold SET state = 'burned', settled_at = :now
@@ -137,7 +137,7 @@ def burn(session: Session, *, order_id: uuid.UUID, actor: str, now: datetime) ->
 
 
 # What a hold took from its lots never changes, and a lot's dates neither: the slices need no fresh look.
-_RELEASE = text(
+_RELEASE = Hot(
     """
     WITH settled AS (
         UPDATE points_hold AS hold
@@ -182,9 +182,7 @@ def release(session: Session, *, order_id: uuid.UUID, actor: str, now: datetime)
     return _settle(session, statement=_RELEASE, kind="release", order_id=order_id, actor=actor, now=now)
 
 
-def _settle(
-    session: Session, *, statement: TextClause, kind: str, order_id: uuid.UUID, actor: str, now: datetime
-) -> int:
+def _settle(session: Session, *, statement: Hot, kind: str, order_id: uuid.UUID, actor: str, now: datetime) -> int:
     params = {
         "order_id": order_id,
         "transaction_id": new_id(),
@@ -192,12 +190,12 @@ def _settle(
         "actor": actor,
         "now": now,
     }
-    return int(session.execute(statement, params).scalar_one_or_none() or 0)
+    return int(statement.run(session, params).scalar_one_or_none() or 0)
 
 
 # The hold's row is locked in its newest version, so `refunded` is current. Laid end to end, oldest expiry first, the
 # slices are a line from 0 to the hold's points; this refund restores the stretch from `refunded` to `refunded + amount`.
-_REFUND = text(
+_REFUND = Hot(
     """
     WITH hold AS (
         SELECT id, customer_id, refunded, least(CAST(:points AS bigint), points - refunded) AS amount
@@ -260,7 +258,7 @@ def refund(session: Session, *, order_id: uuid.UUID, points: int, key: str, acto
         "actor": actor,
         "now": now,
     }
-    amount = session.execute(_REFUND, params).scalar_one_or_none()
+    amount = _REFUND.run(session, params).scalar_one_or_none()
     if amount is None:
         amount = booked_before(session, key=key, kind="refund", order_id=order_id)
     return int(amount or 0)

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
+import psycopg
 from psycopg.rows import namedtuple_row
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from retail.kernel import db
@@ -74,14 +76,27 @@ class Hot:
         """Execute in the session's transaction; all rows. Extra parameters are ignored.
 
         Raises:
-            psycopg.Error: as the driver says it (`kernel.web.problems` maps it like SQLAlchemy's).
+            sqlalchemy.exc.DBAPIError: the same as `session.execute` would raise.
         """
-        driver: Any = session.connection().connection.driver_connection
+        connection = session.connection()
+        driver: Any = connection.connection.driver_connection
         count, started = db.counter(), perf_counter()
-        with driver.cursor(row_factory=namedtuple_row) as cursor:
-            cursor.execute(self._sql, params)
-            rows = Rows(cursor.fetchall()) if cursor.description else Rows()
+        try:
+            with driver.cursor(row_factory=namedtuple_row) as cursor:
+                cursor.execute(self._sql, params)
+                rows = Rows(cursor.fetchall()) if cursor.description else Rows()
+        except psycopg.Error as error:
+            if driver.closed:
+                connection.invalidate(error)
+            raise _as_sqlalchemy(error, self.text, closed=driver.closed) from error
         if count is not None:
             count.statements += 1
             count.seconds += perf_counter() - started
         return rows
+
+
+def _as_sqlalchemy(error: psycopg.Error, statement: str, *, closed: bool) -> BaseException:
+    """The driver's error in SQLAlchemy's wrapping; parameters stay out of it, they may be somebody's data."""
+    return DBAPIError.instance(
+        statement, None, error, psycopg.Error, connection_invalidated=closed, dialect=db.engine().dialect
+    )
