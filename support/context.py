@@ -38,12 +38,6 @@ class NobodyFound(NotFound):
     code, title = "context_not_found", "Nobody was found"
 
 
-class OneKey(Invalid):
-    """Exactly one key finds a context."""
-
-    code, title = "context_key", "Send exactly one of email, phone, card, external, customer, order or pickup_code"
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What a key led to: a person, an order, or both; `assurance` of the identity when it was one."""

@@ -167,7 +167,7 @@ def _cancelled(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter 
         subject=t.gettext("Your order %(reference)s has been cancelled", reference=order["reference"]),
         paragraphs=[
             t.gettext(
-                "Your order has been cancelled. Nothing will be charged for it, and points you used have been returned."
+                "Your order has been cancelled. Whatever you have paid goes back to the means of payment you used, and points you spent have been returned."
             ),
         ],
         facts=[(t.gettext("Order"), order["reference"])],
@@ -179,7 +179,7 @@ def _refunded(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter |
     facts = [(t.gettext("Order"), order["reference"])]
     if params["amount_minor"]:
         amount = t.money({"amount_minor": params["amount_minor"], "currency": params["currency"]})
-        facts.append((t.gettext("Refunded"), amount))
+        facts.append((t.gettext("Refunded amount"), amount))
     if params["points"]:
         facts.append((t.gettext("Points returned"), t.number(params["points"])))
     return _letter(
@@ -204,7 +204,7 @@ def _receipt(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | 
     if part is not None:
         store = queries.store_card(session, location_id=part["location"]["id"])
         facts += [
-            (t.gettext("Handed over"), t.moment(part["collected_at"], store["zone"])),
+            (t.gettext("Handed over at"), t.moment(part["collected_at"], store["zone"])),
             (t.gettext("Store"), _name(t, store)),
         ]
     earned = queries.points_earned_for(session, order_id=uuid.UUID(str(order["id"])))

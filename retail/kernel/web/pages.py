@@ -8,6 +8,7 @@
 Every form carries a token against forgery and a key: sent twice (double click, reload), it happens once.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -17,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import marshmallow as ma
 import structlog
 from flask import Blueprint, Flask, Response, g, redirect, request
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from retail.kernel import auth, clock, config, db, i18n
@@ -24,7 +26,7 @@ from retail.kernel.auth import NOBODY, STAFF, Principal
 from retail.kernel.errors import BadRequest, Forbidden, NotFound, Problem, Unauthorized
 from retail.kernel.idempotency import Claim, Replayed, StillRunning, new_claim
 from retail.kernel.ids import new_id
-from retail.kernel.web import problems
+from retail.kernel.web import problems, requests
 from retail.kernel.web.api import PUBLIC, Call
 from retail.kernel.web.rendering import NavItem, csrf_token, render, setup
 
@@ -62,7 +64,7 @@ def begin_page(permission: str) -> Call:
             raise Unauthorized
         if permission != ANY_STAFF:
             principal.require(permission)
-    return Call(principal, clock.now(), g.get("request_id", ""), request.remote_addr or "")
+    return Call(principal, clock.now(), requests.request_id(), request.remote_addr or "")
 
 
 def reader_locale(principal: Principal) -> str:
@@ -134,9 +136,35 @@ class PageBlueprint(Blueprint):
 
         return decorator
 
+    def plain_form(self, rule: str, *, permission: str, again: View) -> Callable[[View], View]:
+        """A POST that nothing depends on happening once (a search, logging in): ``view(call, form, **path)`` returns a
+        page or a response. Personal data that is searched for stays out of addresses and logs that way."""
+
+        def decorator(view: View) -> View:
+            @wraps(view)
+            def endpoint(**path: Any) -> Any:
+                try:
+                    call = begin_page(permission)
+                except Problem as error:
+                    return error_page(error)
+                try:
+                    form = read_form()
+                    check_forgery()
+                    return view(call=call, form=form, **path)
+                except (Problem, ma.ValidationError) as error:
+                    return _again(again, permission, error, path)
+                except Exception as error:  # noqa: BLE001  (the edge)
+                    return error_page(error)
+
+            self.add_url_rule(rule, f"{view.__name__}_form", endpoint, methods=["POST"])
+            return view
+
+        return decorator
+
     def workflow_form(self, rule: str, *, permission: str, again: View) -> Callable[[View], View]:
-        """A POST form whose function talks to the outside: ``view(call, form, claim, answer, **path)`` returns where to
-        go next; it begins the claim in its first transaction, as the API's workflows do."""
+        """A POST form whose function talks to the outside: ``view(call, form, claim, **path)`` returns where to go next; it
+        begins the claim in its first transaction, as the API's workflows do, and may end it in its own with `settle`.
+        """
 
         def decorator(view: View) -> View:
             def run(call: Call, form: dict[str, str], claim: Claim, path: dict[str, Any]) -> str:
@@ -211,11 +239,30 @@ def _once(run: Callable[..., str], call: Call, form: dict[str, str], path: dict[
         try:
             return run(call, form, claim, path)
         except Replayed as replay:
+            if replay.status >= 400:
+                raise _told_again(replay) from None
             return replay.body
         except StillRunning:
             if time.monotonic() > deadline:
                 raise
             time.sleep(WAIT_STEP_SECONDS)
+
+
+def settle(claim: Claim, session: Session, target: str, refusal: Problem | None = None) -> None:
+    """Store a workflow's outcome in its own last transaction: where to go next, or a refusal that is an outcome (a wrong
+    code that was counted), so that a second click hears the same and spends nothing."""
+    if refusal is None:
+        claim.finish(session, 303, target, {})
+    else:
+        told = {"code": refusal.code, "title": refusal.title, "detail": refusal.detail, "extra": refusal.extra}
+        claim.finish(session, refusal.status, json.dumps(told, default=str), {})
+
+
+def _told_again(replay: Replayed) -> Problem:
+    told = json.loads(replay.body)
+    made = type("ToldAgain", (Problem,), {"status": replay.status, "code": told["code"], "title": told["title"]})
+    problem: Problem = made(told["detail"], **told["extra"])
+    return problem
 
 
 def _again(again: View, permission: str, error: Problem | ma.ValidationError, path: dict[str, Any]) -> Any:
@@ -237,7 +284,7 @@ def error_page(error: BaseException) -> BaseResponse:
     """Any error as a page; somebody who is not logged in goes to the log-in page and comes back."""
     problem = problems.problem_of(error)
     if problem.status >= 500 and not isinstance(error, Problem):
-        log.error("page failed", request_id=g.get("request_id", ""), exc_info=error)
+        log.error("page failed", request_id=requests.request_id(), exc_info=error)
     g.problem, g.problem_code = problem, problem.code
     g.setdefault("principal", NOBODY)
     g.setdefault("locale", reader_locale(NOBODY))

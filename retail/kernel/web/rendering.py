@@ -13,7 +13,7 @@ from markupsafe import Markup
 from retail.kernel import config, i18n
 from retail.kernel.auth import NOBODY
 from retail.kernel.errors import Problem
-from retail.kernel.i18n import Texts
+from retail.kernel.i18n import N_, Texts
 from retail.kernel.ids import fingerprint, new_id
 
 FORM_COOKIE = "retail_form"
@@ -24,6 +24,17 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 EXTENSION = "retail_pages"
+KINDS = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    409: "conflict",
+    412: "stale",
+    422: "invalid",
+    429: "too_many_requests",
+    503: "unavailable",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +116,26 @@ def csrf_token() -> str:
 
 
 def explain(problem: Problem) -> str:
-    """A refusal in the reader's language: our words for its code, filled with its data, else its title."""
+    """A refusal in the reader's language: our words for its code, filled with its data. A code without words of its own
+    reads as its kind of refusal does in Japanese, and as its own detail in English."""
     language, console = texts(), current_app.extensions[EXTENSION]
     known = console.explanations.get(problem.code)
-    if known is not None:
-        try:
-            return language.gettext(known, **(problem.extra or {"code": problem.code}))
-        except KeyError:
-            return language.gettext(problem.title)
-    return problem.detail if language.locale == i18n.SOURCE else language.gettext(problem.title)
+    if known is None and language.locale == i18n.SOURCE:
+        return problem.detail
+    if known is None:
+        known = console.explanations[KINDS.get(problem.status, "internal_error")]
+    try:
+        return language.gettext(known, **problem.extra) if problem.extra else language.gettext(known)
+    except KeyError:
+        return language.gettext(problem.title)
+
+
+def explain_field(detail: str) -> str:
+    """What is wrong with one field, in the reader's language."""
+    language = texts()
+    if language.locale == i18n.SOURCE or detail in language.messages:
+        return language.gettext(detail)
+    return language.gettext(N_("This is not valid."))
 
 
 def _context() -> dict[str, Any]:

@@ -1,0 +1,254 @@
+"""The pickup counter as store staff use it: pick, ready, hand over; what is refused changes nothing."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from orders import pickup
+from retail.kernel import clock
+from tests import factories
+from tests.factories.orders import Shop, pickup_body, shop, world
+from tests.journeys.console_client import Console, Shown
+
+
+@pytest.fixture
+def made(session: Session) -> Shop:
+    return shop(session)
+
+
+def place(api: Any, made: Shop, key: str = "k1", **body: Any) -> dict[str, Any]:
+    """An order of the customer's, to be paid at pickup."""
+    answer = api(made.customer).post("/orders", json=pickup_body(made, quantity=2, **body), key=key)
+    assert answer.status_code == 201, answer.json
+    order: dict[str, Any] = answer.json
+    return order
+
+
+def counter(app: Flask, made: Shop, locale: str = "en") -> Console:
+    return Console(app, made.associate.token, locale=locale)
+
+
+def part(order: dict[str, Any]) -> str:
+    return str(order["fulfillments"][0]["id"])
+
+
+def state(session: Session, pickup_id: str) -> str:
+    found = session.execute(sa.text("SELECT state FROM fulfillment WHERE id = :id"), {"id": pickup_id})
+    return str(found.scalar_one())
+
+
+def to_ready(console: Console, made: Shop, pickup_id: str) -> Shown:
+    listed = console.open("/console/pickups")
+    picked = console.send(listed, f"/console/pickups/{pickup_id}/picking")
+    assert picked.notice == "Picking has begun."
+    return console.send(picked, f"/console/pickups/{pickup_id}/ready")
+
+
+def code_of(pickup_id: str, rotation: int = 1) -> tuple[str, str]:
+    return pickup.secrets_of(UUID(pickup_id), rotation)
+
+
+def test_an_order_goes_over_the_counter(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    pickup_id = part(order)
+    console = counter(app, made)
+    listed = console.open("/console/pickups")
+    for word in (order["reference"], "Hanako Yamada", "2 ×", made.tea.sku, "To pick", "Ready by"):
+        assert word in listed.text
+    ready = to_ready(console, made, pickup_id)
+    assert ready.notice == "Ready. The customer gets a message with the code."
+    assert state(session, pickup_id) == "ready"
+    assert "To pay: ¥3,960" in ready.text
+    shown = console.open(f"/console/pickups/{pickup_id}")
+    code, _ = code_of(pickup_id)
+    assert code not in shown.html
+    done = console.send(shown, f"/console/pickups/{pickup_id}/collection", code=code.lower(), tender="cash")
+    assert done.notice == "Handed over."
+    assert state(session, pickup_id) == "collected"
+    assert order["reference"] not in done.text
+    paid = session.execute(sa.text("SELECT tender, state, captured_minor FROM payment")).one()
+    assert tuple(paid) == ("cash", "captured", 3960)
+
+
+def test_a_double_click_is_harmless(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    """FAILURES 11. The same form twice, and the same button from two open pages."""
+    order = place(api, made)
+    pickup_id = part(order)
+    console = counter(app, made)
+    listed = console.open("/console/pickups")
+    for _ in range(2):
+        assert console.send(listed, f"/console/pickups/{pickup_id}/picking").status == 200
+    working = console.open("/console/pickups")
+    other_tab = console.open("/console/pickups")
+    for page in (working, working, other_tab):
+        assert console.send(page, f"/console/pickups/{pickup_id}/ready").notice.startswith("Ready.")
+    shown = console.open(f"/console/pickups/{pickup_id}")
+    code, _ = code_of(pickup_id)
+    for _ in range(2):
+        done = console.send(shown, f"/console/pickups/{pickup_id}/collection", code=code, tender="cash")
+        assert done.notice == "Handed over."
+    counts = dict(
+        session.execute(sa.text("SELECT type, count(*) FROM event WHERE type LIKE 'Pickup%' GROUP BY 1")).all()
+    )  # type: ignore[arg-type]
+    assert counts == {"PickupPicking": 1, "PickupReady": 1, "PickupCollected": 1}
+
+
+def test_a_wrong_code_counts_down_once_per_form_and_locks(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    pickup_id = part(order)
+    console = counter(app, made, locale="ja")
+    listed = console.open("/console/pickups")
+    console.send(listed, f"/console/pickups/{pickup_id}/picking")
+    console.send(console.open("/console/pickups"), f"/console/pickups/{pickup_id}/ready")
+    wrong, _ = pickup.secrets_of(made.store.id, 1)
+    shown = console.open(f"/console/pickups/{pickup_id}")
+    action = f"/console/pickups/{pickup_id}/collection"
+    for _ in range(2):
+        again = console.send(shown, action, code=wrong, tender="cash")
+        assert again.status == 422
+        assert again.message == "この注文のコードではありません。残り回数：4回"
+    fields = again.form(action)["fields"]
+    assert (fields["code"], fields["tender"], fields["proof"]) == (wrong, "cash", "code")
+    assert fields["_key"] != shown.form(action)["fields"]["_key"]
+    for left in (3, 2, 1, 0):
+        again = console.send(again, action, code=wrong, tender="cash")
+        assert again.message == f"この注文のコードではありません。残り回数：{left}回"
+    right, _ = code_of(pickup_id)
+    assert again.form(action)["fields"]["proof"] == "identity"  # the only proof that is left
+    locked = console.send(again, action, proof="code", code=right, tender="cash")
+    assert locked.status == 409
+    assert "ロック" in locked.text
+    assert state(session, pickup_id) == "ready"
+    # the identity check is the other proof, and a new code starts afresh
+    done = console.send(locked, action, proof="identity", identity="運転免許証", tender="cash")
+    assert done.notice == "お渡ししました。"
+    assert state(session, pickup_id) == "collected"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"code": "", "tender": "cash"}, "Please check what is marked below."),
+        ({"code": "AAAAAA", "tender": "cash"}, "This is not a complete code. Six characters; please check them again."),
+        ({"code": "RIGHT", "tender": None}, "Something is to be paid: choose how the customer paid."),
+        ({"code": "RIGHT", "tender": "shells"}, "Please check what is marked below."),
+        ({"proof": "identity", "identity": "", "tender": "cash"}, "Please check what is marked below."),
+    ],
+)
+def test_what_is_refused_changes_nothing_and_forgets_nothing(
+    app: Flask, api: Any, session: Session, made: Shop, changes: dict[str, str | None], message: str
+) -> None:
+    order = place(api, made)
+    pickup_id = part(order)
+    console = counter(app, made)
+    to_ready(console, made, pickup_id)
+    if changes.get("code") == "RIGHT":
+        changes = changes | {"code": code_of(pickup_id)[0]}
+    shown = console.open(f"/console/pickups/{pickup_id}")
+    before = world(session)
+    action = f"/console/pickups/{pickup_id}/collection"
+    again = console.send(shown, action, **changes)
+    assert (again.status, again.message) == (422, message)
+    assert world(session) == before
+    kept = again.form(action)["fields"]
+    for name, value in changes.items():
+        if value and value != "shells":
+            assert kept[name] == value
+
+
+def test_a_scanned_code_opens_its_order_with_the_proof_filled_in(
+    app: Flask, api: Any, session: Session, made: Shop
+) -> None:
+    order = place(api, made)
+    pickup_id = part(order)
+    console = counter(app, made)
+    listed = to_ready(console, made, pickup_id)
+    code, token = code_of(pickup_id)
+    for scanned in (code, token, token.upper()):
+        found = console.send(listed, "/console/pickups/find", scan=scanned)
+        assert found.status == 200
+        assert found.form(f"/console/pickups/{pickup_id}/collection")["fields"]["code"] == scanned
+    by_reference = console.send(listed, "/console/pickups/find", scan=order["reference"].lower())
+    assert by_reference.via == f"/console/pickups/{pickup_id}"
+    done = console.send(found, f"/console/pickups/{pickup_id}/collection", tender="card_terminal")
+    assert done.notice == "Handed over."
+    assert session.execute(sa.text("SELECT collected_proof FROM fulfillment")).scalar_one() == "token"
+    nobody = console.send(done, "/console/pickups/find", scan="R-22222-22222")
+    assert nobody.status == 404
+    assert nobody.message == "No waiting order of your stores has this code or reference."
+    assert nobody.form("/console/pickups/find")["fields"]["scan"] == "R-22222-22222"
+
+
+def test_a_new_code_replaces_the_old_one(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    pickup_id = part(order)
+    console = counter(app, made)
+    to_ready(console, made, pickup_id)
+    shown = console.open(f"/console/pickups/{pickup_id}")
+    issued = console.send(shown, f"/console/pickups/{pickup_id}/code")
+    assert issued.notice == "A new code is on its way to the customer."
+    action = f"/console/pickups/{pickup_id}/collection"
+    old, _ = code_of(pickup_id)
+    new, _ = code_of(pickup_id, 2)
+    assert console.send(issued, action, code=old, tender="cash").status == 422
+    assert (
+        console.send(issued, action, code=new, tender="cash").status == 422
+    )  # this form has spoken: its answer stands
+    fresh = console.open(f"/console/pickups/{pickup_id}")
+    assert console.send(fresh, action, code=new, tender="cash").notice == "Handed over."
+
+
+def test_another_stores_pickup_does_not_exist(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    pickup_id = part(order)
+    stranger = Console(app, made.stranger.token, locale="en")
+    listed = stranger.open("/console/pickups")
+    assert order["reference"] not in listed.text
+    assert stranger.open(f"/console/pickups/{pickup_id}").status == 404
+    assert stranger.open(f"/console/pickups?store={made.store.code}").status == 404
+    before = world(session)
+    csrf = listed.form("/console/pickups/find")["fields"]["_csrf"]
+    for action in ("picking", "ready", "collection", "code"):
+        sent = stranger.post(f"/console/pickups/{pickup_id}/{action}", _csrf=csrf, _key=action, code="K7M2QX")
+        assert sent.status in (404, 422), action
+    assert stranger.send(listed, "/console/pickups/find", scan=order["reference"]).status == 404
+    assert world(session) == before
+
+
+def test_a_step_out_of_turn_is_told(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    pickup_id = part(order)
+    console = counter(app, made)
+    csrf = console.open("/console/pickups").form("/console/pickups/find")["fields"]["_csrf"]
+    before = world(session)
+    early = console.post(f"/console/pickups/{pickup_id}/ready", _csrf=csrf, _key="1")
+    assert (early.status, early.message) == (409, "This step is not possible in the present state.")
+    assert world(session) == before
+
+
+def test_late_ones_come_first(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    late, later = place(api, made), place(api, made, key="k2")
+    session.execute(
+        sa.text("UPDATE fulfillment SET ready_by = :at - interval '1 hour' WHERE id = :id"),
+        {"at": clock.now(), "id": part(later)},
+    )
+    listed = counter(app, made).open("/console/pickups")
+    assert listed.html.index(later["reference"]) < listed.html.index(late["reference"])
+    assert "1 late" in listed.text
+    assert listed.html.count("card late") == 1
+
+
+def test_somebody_with_several_stores_switches(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    both = factories.staff(session, "manager", locations=[made.store.id, made.other.id])
+    console = Console(app, both.token, locale="ja")
+    order = place(api, made)
+    listed = console.open(f"/console/pickups?store={made.other.code}")
+    assert "梅田店" in listed.text
+    assert order["reference"] not in listed.text
+    assert order["reference"] in console.open(f"/console/pickups?store={made.store.code}").text
+    nowhere = Console(app, factories.staff(session, "associate").token, locale="en").open("/console/pickups")
+    assert "You are not assigned to a store." in nowhere.text
