@@ -12,7 +12,7 @@ create databases.
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,9 @@ def database(request: pytest.FixtureRequest, shop: Flask, settings: Settings) ->
 
 def _empty() -> None:
     """Every table the migrations made, whether or not this run happened to import its model."""
-    listed = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    listed = (
+        "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    )
     with db.engine().begin() as connection:
         names = ", ".join(connection.execute(sa.text(listed)).scalars())
         connection.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
@@ -173,6 +175,29 @@ def app(database: sa.Connection | None, shop: Flask) -> Flask:
 def now(database: sa.Connection | None) -> datetime:
     """The present moment: NOW, except in `committed` tests."""
     return clock.now()
+
+
+@pytest.fixture
+def unchanged(session: Session) -> Callable[[], AbstractContextManager[None]]:
+    """``with unchanged():`` no row of any table is written inside the block, but the count of attempts (rate_limit)."""
+    listed = (
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+        "AND tablename NOT IN ('alembic_version', 'rate_limit') ORDER BY tablename"
+    )
+    digest = "SELECT '{0}', count(*), md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM \"{0}\" AS t"
+
+    def state() -> list[tuple[Any, ...]]:
+        tables = session.execute(sa.text(listed)).scalars()
+        return [tuple(row) for row in session.execute(sa.text(" UNION ALL ".join(map(digest.format, tables)))).all()]
+
+    @contextmanager
+    def nothing_changes() -> Iterator[None]:
+        before = state()
+        yield
+        after = state()
+        assert {row[0] for row in set(before) ^ set(after)} == set(), "rows were written"
+
+    return nothing_changes
 
 
 class Caller:

@@ -132,7 +132,7 @@ def tokyo(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 @pytest.mark.parametrize(
-    "placed, lead, expected",
+    ("placed", "lead", "expected"),
     [
         (tokyo(1, 10), 120, tokyo(1, 12)),  # ends with the interval
         (tokyo(1, 11), 120, tokyo(1, 14)),  # the lunch break does not count
