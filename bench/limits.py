@@ -25,16 +25,20 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
     band = size.skus // lines
     variables = ["n :n + 1", "o :n * 64 + :client_id", f"s random(1, {size.stores})", f"c random(1, {size.customers})"]
     variables += [f"v{i} random({i * band + 1}, {(i + 1) * band})" for i in range(lines)]
-    order, store, customer = "bench_id(20, :o)", "bench_id(2, :s)", "bench_id(5, :c)"
-    variants = ", ".join(f"bench_id(4, :v{i})" for i in range(lines))
-    line_ids = ", ".join(f"bench_id(21, :o * 8 + {i})" for i in range(lines))
+    order, store, customer = (
+        "bench_id(20, CAST(:o AS bigint))",
+        "bench_id(2, CAST(:s AS bigint))",
+        "bench_id(5, CAST(:c AS bigint))",
+    )
+    variants = ", ".join(f"bench_id(4, CAST(:v{i} AS bigint))" for i in range(lines))
+    line_ids = ", ".join(f"bench_id(21, CAST(:o AS bigint) * 8 + {i})" for i in range(lines))
     each = ", ".join(["1"] * lines)
     allocate = {
         "variants": f"ARRAY[{variants}]",
         "locations": "ARRAY[" + ", ".join([store] * lines) + "]",
         "quantities": f"ARRAY[{each}]",
         "keys": str(lines),
-        "ids": "ARRAY[" + ", ".join(f"bench_id(22, :o * 8 + {i})" for i in range(lines)) + "]",
+        "ids": "ARRAY[" + ", ".join(f"bench_id(22, CAST(:o AS bigint) * 8 + {i})" for i in range(lines)) + "]",
         "line_variants": f"ARRAY[{variants}]",
         "line_locations": "ARRAY[" + ", ".join([store] * lines) + "]",
         "line_quantities": f"ARRAY[{each}]",
@@ -42,22 +46,22 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
         "owner_id": order,
         "held_for": "CAST(NULL AS uuid)",
         "expires_at": "CAST(NULL AS timestamptz)",
-        "actor": "'client:bench'",
+        "actor": "'client-bench'",
         "now": NOW,
     }
     hold = {
         "customer_id": customer,
         "order_id": order,
         "points": str(points),
-        "hold_id": "bench_id(23, :o)",
-        "transaction_id": "bench_id(24, :o)",
-        "key": "'hold:b' || :o",
-        "actor": "'client:bench'",
+        "hold_id": "bench_id(23, CAST(:o AS bigint))",
+        "transaction_id": "bench_id(24, CAST(:o AS bigint))",
+        "key": "'hold-b' || CAST(:o AS bigint)",
+        "actor": "'client-bench'",
         "now": NOW,
     }
     claim = {
-        "principal": "'client:bench'",
-        "key": "'pgbench-' || :o",
+        "principal": "'client-bench'",
+        "key": "'pgbench-' || CAST(:o AS bigint)",
         "fingerprint": "'" + "f" * 64 + "'",
         "status": "201",
         "body": "'" + json.dumps({"order": "x" * 2400}) + "'",
@@ -76,7 +80,7 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
 def _write(lines: int) -> str:
     """The order's rows from plain values, one statement."""
     values = ", ".join(
-        f"(bench_id(21, :o * 8 + {i}), {i + 1}, bench_id(4, :v{i}), 'SKU-' || :v{i}, 'Variant ' || :v{i})"
+        f"(bench_id(21, CAST(:o AS bigint) * 8 + {i}), {i + 1}, bench_id(4, CAST(:v{i} AS bigint)), 'SKU-' || CAST(:v{i} AS bigint), 'Variant ' || CAST(:v{i} AS bigint))"
         for i in range(lines)
     )
     statement = f"""
@@ -84,44 +88,48 @@ def _write(lines: int) -> str:
         new_order AS (
             INSERT INTO "order" (id, reference, kind, customer_id, channel_code, currency, tax_inclusive, subtotal_minor,
                                  tax_minor, total_minor, tax_lines, contact_name, locale, placed_by, placed_at, confirmed_at)
-            VALUES (bench_id(20, :o), 'R-B-' || :o, 'live', bench_id(5, :c), 'web', 'JPY', true, 3000, 273, 3000,
-                    '[{{"rate_bp": 1000, "taxable_minor": 3000, "tax_minor": 273}}]', 'Customer', 'ja', 'client:bench', now(), now())
+            VALUES (bench_id(20, CAST(:o AS bigint)), 'R-B-' || CAST(:o AS bigint), 'live', bench_id(5, CAST(:c AS bigint)), 'web', 'JPY', true, 3000, 273, 3000,
+                    '[{{"rate_bp": 1000, "taxable_minor": 3000, "tax_minor": 273}}]', 'Customer', 'ja', 'client-bench', now(), now())
         ), new_lines AS (
             INSERT INTO order_line (id, order_id, position, variant_id, sku, title, quantity, unit_price_minor,
                                     subtotal_minor, tax_rate_bp, tax_minor, total_minor)
-            SELECT id, bench_id(20, :o), position, variant_id, sku, title, 1, 1000, 1000, 1000, 91, 1000 FROM line
+            SELECT id, bench_id(20, CAST(:o AS bigint)), position, variant_id, sku, title, 1, 1000, 1000, 1000, 91, 1000 FROM line
         ), new_fulfillment AS (
             INSERT INTO fulfillment (id, order_id, location_id, method, state, ready_by)
-            VALUES (bench_id(25, :o), bench_id(20, :o), bench_id(2, :s), 'pickup', 'allocated', now())
+            VALUES (bench_id(25, CAST(:o AS bigint)), bench_id(20, CAST(:o AS bigint)), bench_id(2, CAST(:s AS bigint)), 'pickup', 'allocated', now())
         ), new_fulfillment_lines AS (
-            INSERT INTO fulfillment_line (fulfillment_id, order_line_id, quantity) SELECT bench_id(25, :o), id, 1 FROM line
+            INSERT INTO fulfillment_line (fulfillment_id, order_line_id, quantity) SELECT bench_id(25, CAST(:o AS bigint)), id, 1 FROM line
         ), new_payments AS (
             INSERT INTO payment (id, order_id, tender, state, amount_minor, authorized_minor, currency, points, created_at, updated_at)
-            VALUES (bench_id(26, :o * 2), bench_id(20, :o), 'points', 'authorized', 100, 100, 'JPY', 100, now(), now()),
-                   (bench_id(26, :o * 2 + 1), bench_id(20, :o), 'pay_at_pickup', 'pending', 2900, 0, 'JPY', NULL, now(), now())
+            VALUES (bench_id(26, CAST(:o AS bigint) * 2), bench_id(20, CAST(:o AS bigint)), 'points', 'authorized', 100, 100, 'JPY', 100, now(), now()),
+                   (bench_id(26, CAST(:o AS bigint) * 2 + 1), bench_id(20, CAST(:o AS bigint)), 'pay_at_pickup', 'pending', 2900, 0, 'JPY', NULL, now(), now())
         ), new_entries AS (
             INSERT INTO payment_entry (id, payment_id, kind, amount_minor, state, idempotency_key, actor, started_at, settled_at)
-            VALUES (bench_id(27, :o), bench_id(26, :o * 2), 'authorize', 100, 'succeeded', 'b' || :o, 'client:bench', now(), now())
+            VALUES (bench_id(27, CAST(:o AS bigint)), bench_id(26, CAST(:o AS bigint) * 2), 'authorize', 100, 'succeeded', 'b' || CAST(:o AS bigint), 'client-bench', now(), now())
         ), new_event AS (
             INSERT INTO event (id, type, aggregate_id, party_id, actor, data, at)
-            VALUES (bench_id(28, :o), 'OrderPlaced', bench_id(20, :o), bench_id(5, :c), 'client:bench',
+            VALUES (bench_id(28, CAST(:o AS bigint)), 'OrderPlaced', bench_id(20, CAST(:o AS bigint)), bench_id(5, CAST(:c AS bigint)), 'client-bench',
                     '{{"reference": "R-BENCH", "total_minor": 3000, "currency": "JPY", "method": "pickup"}}', now())
         )
-        INSERT INTO delivery (event_id, handler, next_at) VALUES (bench_id(28, :o), 'support.on_order_placed', now())
+        INSERT INTO delivery (event_id, handler, next_at) VALUES (bench_id(28, CAST(:o AS bigint)), 'support.on_order_placed', now())
     """  # noqa: S608 - numbers of our own
     return " ".join(statement.split())
 
 
 def availability_of_one(size: Size) -> str:
     """One SKU over all locations: the route's one statement."""
-    values = {"skus": "ARRAY['SKU-' || :v]", "now": NOW}
+    values = {"skus": "ARRAY['SKU-' || CAST(:v AS bigint)]", "now": NOW}
     return script([f"v random(1, {size.skus})"], [inline(availability._EVERYWHERE.text, values)], transaction=False)
 
 
 def context(size: Size) -> str:
     """The agent's context by phone: the route's statements, one after the other, autocommit."""
-    customer = "bench_id(5, :c)"
-    person = {"kind": "'phone'", "namespace": "''", "value": "'+8190' || lpad(CAST(:c AS text), 8, '0')"}
+    customer = "bench_id(5, CAST(:c AS bigint))"
+    person = {
+        "kind": "'phone'",
+        "namespace": "''",
+        "value": "'+8190' || lpad(CAST(CAST(:c AS bigint) AS text), 8, '0')",
+    }
     statements = [
         inline(support_queries._BY_IDENTITY.text, person),
         *(inline(statement, values | {"customer_id": customer}) for statement, values in _owners()),

@@ -92,6 +92,7 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
             "app:create_app",
             factory=True,
             interface=Interfaces.WSGI,
+            websockets=False,
             address=host,
             port=port,
             workers=workers,
