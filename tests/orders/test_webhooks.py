@@ -230,8 +230,8 @@ def test_the_card_networks_own_webhook_arrives(session: Session, api: Api, app: 
         server.shutdown()
         server.server_close()
         listening.join(10)
-        cards.kill()  # it would go on sending
     assert [(kind, about) for _, kind, about, _, _ in inbox(session)] == [("payment_intent.succeeded", intent)]
     assert webhooks.process_inbox(now=clock.now()) == 1
     assert payments(session) == [("card", "captured", 1980, 1980, 1980)]
     assert list(audit.divergences(session)) == []
+    cards.kill()  # it would go on sending
