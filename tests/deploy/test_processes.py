@@ -41,11 +41,19 @@ time.sleep(600)
 STUBBORN = [sys.executable, "-c", STUBBORN_SCRIPT]
 
 
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def shared_data_dir() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="retail-test-", dir="/var/tmp"))
+    embedded.start(path).stop()
     yield path
     embedded.erase(path)
+
+
+@pytest.fixture
+def data_dir(shared_data_dir: Path) -> Iterator[Path]:
+    """A database folder in which none runs now: making the data takes a second each time."""
+    yield shared_data_dir
+    until(lambda: cluster.postmaster(shared_data_dir / "cluster") is None)
 
 
 @pytest.fixture

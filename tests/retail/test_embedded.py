@@ -147,7 +147,7 @@ def test_databases_are_made_copied_and_dropped(folder: Path) -> None:
 
 
 def test_many_start_it_at_once_and_share_one_server(empty_folder: Path) -> None:
-    users = [user_process(empty_folder) for _ in range(6)]
+    users = [user_process(empty_folder) for _ in range(4)]
     pids = {said(user) for user in users}
     assert len(pids) == 1
     for user in users[:-1]:
