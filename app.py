@@ -12,34 +12,40 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import bench.commands
+import deploy.demo.commands
 import inventory.audit
 import inventory.commands
 import inventory.console
 import inventory.handlers
 import inventory.jobs
+import inventory.models  # a foreign key finds its table by name: all of them must be known
 import inventory.routes
 import loyalty.audit
 import loyalty.commands
 import loyalty.console
 import loyalty.handlers
 import loyalty.jobs
+import loyalty.models
 import loyalty.routes
 import orders.audit
 import orders.commands
 import orders.console
 import orders.handlers
 import orders.jobs
+import orders.models
 import orders.routes
 import retail.audit
 import retail.commands
 import retail.console
 import retail.handlers
 import retail.jobs
+import retail.models
 import retail.routes
 import support.commands
 import support.console
 import support.handlers
 import support.jobs
+import support.models
 import support.routes
 from retail import staff
 from retail.kernel import auth, config, db, outbox
@@ -106,7 +112,7 @@ def main(context: click.Context) -> None:
     context.obj = retail.commands.Shop(wire, JOBS, AUDITS)
 
 
-for _command in chain.from_iterable(room.commands.COMMANDS for room in (*ROOMS, bench)):
+for _command in chain.from_iterable(room.commands.COMMANDS for room in (*ROOMS, bench, deploy.demo)):
     main.add_command(_command)
 
 
