@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -103,6 +103,8 @@ def verify_password(stored: str | None, password: str) -> bool:
         _PASSWORDS.verify(stored or _NOBODY, password)
     except VerificationError:
         return False
+    except InvalidHashError:  # somebody who was given no password at all
+        return verify_password(None, password)
     return stored is not None
 
 
