@@ -195,7 +195,7 @@ def _proof(form: Mapping[str, str]) -> dict[str, str]:
         Invalid: no proof was given.
     """
     body = {"tender": form["tender"]} if form.get("tender") else {}
-    if form.get("proof") == "identity":
+    if form.get("proof") == "identity" or (form.get("identity") and not form.get("code")):
         if not form.get("identity"):
             raise Invalid(errors=[{"field": "identity", "code": "required", "detail": N_("Say what you looked at.")}])
         return body | {"identity": form["identity"]}

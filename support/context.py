@@ -129,7 +129,7 @@ def _add_history(answer: dict[str, Any], history: Mapping[str, list[dict[str, An
 
 
 def _by_identity(kind: str) -> Callable[[Session, str], _Found]:
-    def finder(session: Session, value: str) -> _Found:
+    def _finder(session: Session, value: str) -> _Found:
         namespace, given = "", value
         if kind == "external" and ":" in value:
             namespace, given = value.split(":", 1)
@@ -139,7 +139,7 @@ def _by_identity(kind: str) -> Callable[[Session, str], _Found]:
             raise NobodyFound(f"No customer has this {kind}")
         return _Found(person=person, assurance=person["assurance"])
 
-    return finder
+    return _finder
 
 
 def _by_customer(session: Session, value: str) -> _Found:

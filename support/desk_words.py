@@ -83,6 +83,9 @@ EVENTS: Words = {
     "PickupCodeIssued": N_("New pickup code"),
     "PointsEarned": N_("Points earned"),
     "CustomerRegistered": N_("Customer registered"),
+    "CustomerChanged": N_("Customer's details changed"),
+    "IdentityLinked": N_("Address or number added"),
+    "IdentityUnlinked": N_("Address or number removed"),
     "LoginCodeRequested": N_("Log-in code requested"),
     "ContactNoted": N_("Contact noted"),
 }
