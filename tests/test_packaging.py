@@ -155,3 +155,17 @@ def test_the_ci_runs_the_commands_of_the_readme() -> None:
     assert re.findall(r"^make .*$", script, re.MULTILINE) == ["make test", "make check"]
     assert "set -euo pipefail" in script
     assert os.access(CLONE / ".ci" / "run", os.X_OK)
+
+
+# --- the contracts of import-linter
+
+
+def test_the_edges_take_nothing_of_sqlalchemy_but_the_name_of_the_session() -> None:
+    """import-linter sees the package, not the name; a route that writes `select` has lost its way to `queries`."""
+    found = []
+    for room in ("retail", "inventory", "loyalty", "orders", "support"):
+        for path in (CLONE / room).rglob("*.py"):
+            if {"routes", "console", "handlers", "jobs"} & {*path.relative_to(CLONE).parts, path.stem}:
+                lines = re.findall(r"^ *(?:from|import) (?:sqlalchemy|psycopg)\b.*$", path.read_text(), re.MULTILINE)
+                found += [(str(path), line) for line in lines if line != "from sqlalchemy.orm import Session"]
+    assert found == []
