@@ -39,9 +39,11 @@ class Shop:
 
     @contextmanager
     def opened(self) -> Iterator[Settings]:
-        """The database, with events going to their handlers."""
+        """The database, with events going to their handlers; what is wired already stays."""
+        wired = db.is_configured()
         with attached() as settings:
-            self.wire(settings)
+            if not wired:
+                self.wire(settings)
             yield settings
 
 
