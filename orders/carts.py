@@ -22,16 +22,16 @@ from orders.queries import carts as cart_queries
 from orders.queries.carts import CartFacts, CartLineFacts
 from retail import limits
 from retail import queries as ground
-from retail.kernel.auth import Principal
+from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.errors import Conflict, Invalid, NotFound, Stale
 from retail.kernel.ids import new_id
 from retail.queries import LocationFacts, Offer
 
 
 class CartClosed(Conflict):
-    """The cart has become an order and is not edited any more."""
+    """The cart has become an order or was given up, and is not edited any more."""
 
-    code, title = "cart_closed", "The cart has been placed"
+    code, title = "cart_closed", "The cart has been placed or given up"
 
 
 class TooManyLines(Invalid):
@@ -69,6 +69,7 @@ _ADD = text(
     SELECT :id, :cart_id, coalesce(max(position), 0) + 1, :variant_id, :quantity FROM cart_line WHERE cart_id = :cart_id
     """
 )
+_ABANDON = text("UPDATE cart SET state = 'abandoned' WHERE id = :cart_id")
 _QUANTITY = text("UPDATE cart_line SET quantity = :quantity WHERE id = :line_id AND cart_id = :cart_id RETURNING id")
 _REMOVE = text("DELETE FROM cart_line WHERE id = :line_id AND cart_id = :cart_id RETURNING id")
 
@@ -91,7 +92,8 @@ def create(
     Raises:
         TooManyCarts, TooManyLines, NotForSale, NotFound, Invalid: nothing was made.
     """
-    if cart_queries.open_carts(session, owner=caller.actor) >= limits.OPEN_CARTS_PER_OWNER:
+    # A storefront's client makes the carts of all its guests; the limit is a customer's.
+    if caller.kind == CUSTOMER and cart_queries.open_carts(session, owner=caller.actor) >= limits.OPEN_CARTS_PER_OWNER:
         raise TooManyCarts(f"At most {limits.OPEN_CARTS_PER_OWNER} carts may be open")
     customer = customer_for(session, customer_id=customer_id, caller=caller)
     place = _location(session, location)
@@ -175,6 +177,17 @@ def remove_line(
     if session.execute(_REMOVE, {"line_id": line_id, "cart_id": cart_id}).one_or_none() is None:
         raise NotFound
     return show(session, cart_id=cart_id, caller=caller, now=now)
+
+
+def abandon(session: Session, *, cart_id: UUID, version: int, caller: Principal, now: datetime) -> None:
+    """Give the cart up: nothing can be done with it any more, and what it held is free.
+
+    Raises:
+        NotFound, CartClosed, Stale: nothing was changed.
+    """
+    _touch(session, cart_id=cart_id, version=version, caller=caller, now=now)
+    session.execute(_ABANDON, {"cart_id": cart_id})
+    reservations.release(session, owner_id=cart_id, cause="cart_abandoned", actor=caller.actor, now=now)
 
 
 def hold(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:

@@ -36,7 +36,7 @@ ACCEPTED = {PICKUP: ("card", "pay_at_pickup"), CARRY_OUT: AT_THE_TILL}
 
 
 class CartChanged(Conflict):
-    """The cart was edited or placed while it was being placed."""
+    """The cart was edited, placed or given up before this request could place it."""
 
     code, title = "cart_changed", "The cart was changed or placed by another request"
 
@@ -142,7 +142,7 @@ def place(
         ledger.hold(
             session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=caller.actor, now=now
         )
-    if not order_writer.write(session, draft, actor=caller.actor, now=now):
+    if not order_writer.write(session, draft=draft, actor=caller.actor, now=now):
         raise CartChanged
     if draft.method == CARRY_OUT:
         _settle_at_till(session, draft, actor=caller.actor, now=now)

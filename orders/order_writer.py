@@ -11,17 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from orders.pricing import Priced
 from orders.queries.orders import tax_lines_of
 from retail.events import OrderPlaced
 from retail.kernel import outbox
+from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 from retail.queries import LocationFacts
-
-LOCAL = ("cash", "card_terminal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class Draft:
         return "collected" if self.at_till else "allocated" if self.confirmed else "pending"
 
 
-_WRITE = text(
+_WRITE = Hot(
     """
     WITH doc AS (
         SELECT * FROM json_to_record(CAST(:doc AS json)) AS d (
@@ -156,7 +154,7 @@ _WRITE = text(
 )
 
 
-def write(session: Session, draft: Draft, *, actor: str, now: datetime) -> bool:
+def write(session: Session, *, draft: Draft, actor: str, now: datetime) -> bool:
     """Write everything; one statement. A confirmed order is announced (OrderPlaced).
 
     Returns False when the cart it came from had been changed or placed meanwhile: the caller must then give up the
@@ -169,37 +167,31 @@ def write(session: Session, draft: Draft, *, actor: str, now: datetime) -> bool:
         "parts": _json([_part(draft, part) for part in draft.parts]),
         "events": _json(events),
     }
-    return bool(session.execute(_WRITE, given).scalar_one())
+    return bool(_WRITE.run(session, given).scalar_one())
 
 
 def answer(draft: Draft) -> dict[str, Any]:
     """The order just written, as `queries.order_dict` would read it back (a test compares the two)."""
     priced, currency = draft.priced, draft.priced.currency
-    moment = draft.now
-
-    def money(amount_minor: int) -> dict[str, Any]:
-        return {"amount_minor": amount_minor, "currency": currency}
-
-    gone = draft.at_till
     return {
         "id": draft.order_id,
         "reference": draft.reference,
-        "status": "completed" if gone else "open" if draft.confirmed else "pending_payment",
+        "status": "completed" if draft.at_till else "open" if draft.confirmed else "pending_payment",
         "kind": "live",
         "channel": draft.channel,
         "customer_id": draft.customer_id,
         "currency": currency,
         "tax_inclusive": priced.tax_inclusive,
-        "subtotal": money(priced.subtotal_minor),
-        "tax": money(priced.tax_minor),
-        "total": money(priced.total_minor),
+        "subtotal": _money(priced.subtotal_minor, currency),
+        "tax": _money(priced.tax_minor, currency),
+        "total": _money(priced.total_minor, currency),
         "tax_lines": tax_lines_of([line.stored() for line in priced.tax_lines], currency),
         "contact": {"name": draft.contact_name, "email": draft.contact_email, "phone": draft.contact_phone},
         "locale": draft.locale,
         "placed_by": draft.placed_by,
         "external_reference": None,
-        "placed_at": moment,
-        "confirmed_at": moment if draft.confirmed else None,
+        "placed_at": draft.now,
+        "confirmed_at": draft.now if draft.confirmed else None,
         "cancelled_at": None,
         "cancel_reason": None,
         "version": 1,
@@ -210,59 +202,64 @@ def answer(draft: Draft) -> dict[str, Any]:
                 "sku": line.sku,
                 "title": _title(line.title, line.title_ja, draft.locale),
                 "quantity": line.quantity,
-                "unit_price": money(line.unit_price_minor),
-                "total": money(line.total_minor),
+                "unit_price": _money(line.unit_price_minor, currency),
+                "total": _money(line.total_minor, currency),
                 "tax_rate_bp": line.tax_rate_bp,
                 "refunded_quantity": 0,
             }
             for position, (line, line_id) in enumerate(zip(priced.lines, draft.line_ids, strict=True), start=1)
         ],
-        "payments": [
-            {
-                "id": part.payment_id,
-                "tender": part.tender,
-                "state": _state(draft, part),
-                "amount": money(part.amount_minor),
-                "captured": money(part.amount_minor if _state(draft, part) == "captured" else 0),
-                "refunded": money(0),
-                "points": part.points,
-                "provider_id": None,
-                "capture_before": None,
-                "failure_code": None,
-            }
-            for part in draft.parts
-        ],
-        "fulfillments": [
-            {
-                "id": draft.fulfillment_id,
-                "method": draft.method,
-                "state": draft.state,
-                "location": {
-                    "id": draft.place.id,
-                    "code": draft.place.code,
-                    "name": draft.place.name,
-                    "name_ja": draft.place.name_ja,
-                    "zone": draft.place.zone,
-                },
-                "ready_by": draft.ready_by,
-                "ready_at": moment if gone else None,
-                "collect_by": None,
-                "collected_at": moment if gone else None,
-                "collected_proof": "carry_out" if gone else None,
-                "version": 1,
-                "lines": [
-                    {
-                        "order_line_id": line_id,
-                        "quantity": line.quantity,
-                        "picked": line.quantity if gone else 0,
-                        "collected": line.quantity if gone else 0,
-                        "short": 0,
-                    }
-                    for line, line_id in zip(priced.lines, draft.line_ids, strict=True)
-                ],
-            }
-        ],
+        "payments": [_payment_answer(draft, part) for part in draft.parts],
+        "fulfillments": [_fulfillment_answer(draft)],
         "refunds": [],
+    }
+
+
+def _payment_answer(draft: Draft, part: Part) -> dict[str, Any]:
+    state, currency = _state(draft, part), draft.priced.currency
+    return {
+        "id": part.payment_id,
+        "tender": part.tender,
+        "state": state,
+        "amount": _money(part.amount_minor, currency),
+        "captured": _money(part.amount_minor if state == "captured" else 0, currency),
+        "refunded": _money(0, currency),
+        "points": part.points,
+        "provider_id": None,
+        "capture_before": None,
+        "failure_code": None,
+    }
+
+
+def _fulfillment_answer(draft: Draft) -> dict[str, Any]:
+    place, gone = draft.place, draft.at_till
+    return {
+        "id": draft.fulfillment_id,
+        "method": draft.method,
+        "state": draft.state,
+        "location": {
+            "id": place.id,
+            "code": place.code,
+            "name": place.name,
+            "name_ja": place.name_ja,
+            "zone": place.zone,
+        },
+        "ready_by": draft.ready_by,
+        "ready_at": draft.now if gone else None,
+        "collect_by": None,
+        "collected_at": draft.now if gone else None,
+        "collected_proof": "carry_out" if gone else None,
+        "version": 1,
+        "lines": [
+            {
+                "order_line_id": line_id,
+                "quantity": line.quantity,
+                "picked": line.quantity if gone else 0,
+                "collected": line.quantity if gone else 0,
+                "short": 0,
+            }
+            for line, line_id in zip(draft.priced.lines, draft.line_ids, strict=True)
+        ],
     }
 
 
@@ -356,6 +353,10 @@ def _placed(draft: Draft) -> OrderPlaced:
 
 def _title(title: str, title_ja: str | None, locale: str) -> str:
     return title_ja or title if locale == "ja" else title
+
+
+def _money(amount_minor: int, currency: str) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": currency}
 
 
 def _json(value: Any) -> str:

@@ -91,7 +91,8 @@ def order_key(given: str) -> dict[str, Any]:
     order_id = parse_uuid(given)
     if order_id is not None:
         return {"order_id": order_id}
-    return {"reference": parse_reference(given, REFERENCE_PREFIX) or given.strip()}
+    plain = given.strip() if given.isprintable() else ""  # what cannot be stored names nothing
+    return {"reference": parse_reference(given, REFERENCE_PREFIX) or plain}
 
 
 def order_dict(

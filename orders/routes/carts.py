@@ -45,6 +45,12 @@ def change_cart(session: Any, call: Call, cart_id: UUID, body: dict[str, Any]) -
     )
 
 
+@blp.write("DELETE", "/carts/<uuid:cart_id>", permission="carts.write", answer=None, if_match=True)
+def abandon_cart(session: Any, call: Call, cart_id: UUID) -> None:
+    """Give the cart up, and what it holds."""
+    carts.abandon(session, cart_id=cart_id, version=call.version, caller=call.principal, now=call.now)
+
+
 @blp.write(
     "POST",
     "/carts/<uuid:cart_id>/lines",

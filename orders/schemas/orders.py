@@ -9,6 +9,7 @@ from orders.fulfillment import STATUSES
 from orders.schemas.places import LOCATION_CODE, LocationNameSchema, money_field
 from retail import limits
 from retail.kernel.web.cursor import PageQuery
+from retail.schemas.texts import Line
 
 
 class WishedLineSchema(ma.Schema):
@@ -21,7 +22,7 @@ class WishedLineSchema(ma.Schema):
 class ContactSchema(ma.Schema):
     """Who is told about the order."""
 
-    name = ma.fields.String(allow_none=True, validate=ma.validate.Length(max=limits.NAME_CHARACTERS))
+    name = Line(least=0, allow_none=True)
     email = ma.fields.String(allow_none=True, validate=ma.validate.Length(max=limits.IDENTITY_CHARACTERS))
     phone = ma.fields.String(allow_none=True, validate=ma.validate.Length(max=limits.IDENTITY_CHARACTERS))
 

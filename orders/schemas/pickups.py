@@ -4,8 +4,8 @@ import marshmallow as ma
 
 from orders.schemas.places import LOCATION_CODE, LocationNameSchema, money_field
 from orders.tenders import AT_THE_TILL
-from retail import limits
 from retail.kernel.web.cursor import PageQuery
+from retail.schemas.texts import Line
 
 STATES = ("allocated", "picking", "ready", "collected", "short", "expired", "cancelled")
 
@@ -26,10 +26,7 @@ class CollectPickupSchema(ma.Schema):
 
     code = ma.fields.String(validate=ma.validate.Length(1, 20), metadata={"example": "K7M2QX"})
     token = ma.fields.String(validate=ma.validate.Length(1, 100), metadata={"description": "What the QR code says"})
-    identity = ma.fields.String(
-        validate=ma.validate.Length(3, limits.NAME_CHARACTERS),
-        metadata={"description": "What staff looked at", "example": "driving license"},
-    )
+    identity = Line(least=3, metadata={"description": "What staff looked at", "example": "driving license"})
     tender = ma.fields.String(validate=ma.validate.OneOf(AT_THE_TILL))
 
 

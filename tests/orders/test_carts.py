@@ -140,6 +140,27 @@ def test_limits_of_carts(session: Session, api: Api) -> None:
     answer = api(made.customer).post("/carts", json={})
     assert (answer.status_code, answer.json["code"]) == (409, "too_many_carts")
     assert world(session) == before
+    assert api(made.customer).delete(f"/carts/{full['id']}", if_match=1).status_code == 204
+    assert api(made.customer).post("/carts", json={}).status_code == 201
+
+
+def test_a_cart_given_up_is_closed_and_holds_nothing(session: Session, api: Api) -> None:
+    made = shop(session)
+    found = cart(api, made)
+    path = f"/carts/{found['id']}"
+    assert api(made.customer).post(f"{path}/hold", key="one").status_code == 201
+    for if_match, status in ((None, 428), (2, 412)):
+        assert api(made.customer).delete(path, if_match=if_match).status_code == status
+    assert api(made.web).delete(path, if_match=1).status_code == 404
+    assert level(session, made.store, made.tea) == (10, 0, 2)
+    assert api(made.customer).delete(path, if_match=1).status_code == 204
+    assert level(session, made.store, made.tea) == (10, 0, 0)
+    assert api(made.customer).get(path).json["state"] == "abandoned"
+    before = world(session)
+    answer = api(made.customer).post("/orders", key="two", json={"cart_id": found["id"]} | PAY)
+    assert (answer.status_code, answer.json["code"]) == (409, "cart_changed")
+    assert api(made.customer).delete(path, if_match=2).json["code"] == "cart_closed"
+    assert world(session) == before
 
 
 def test_anothers_cart_does_not_exist(session: Session, api: Api) -> None:

@@ -182,6 +182,6 @@ def test_nobody_is_found_by_nothing(session: Session) -> None:
     assert queries.pickup_dict(session, fulfillment_id=new_id()) is None
 
 
-@pytest.mark.parametrize("given", ["R-2", "no such thing", "%", "ｒ２３４５６７８９ＡＢ"])
+@pytest.mark.parametrize("given", ["R-2", "no such thing", "%25", "ｒ２３４５６７８９ＡＢ", "%00", "%0a"])
 def test_odd_references_are_just_not_there(session: Session, api: Api, given: str) -> None:
     assert api(staff(session, "agent")).get(f"/orders/{given}").status_code == 404

@@ -254,6 +254,7 @@ def test_a_mistyped_code_costs_nothing(session: Session, api: Api) -> None:
         {"code": "ABCDEF", "identity": "passport"},
         {"code": ""},
         {"identity": "x"},
+        {"identity": "pass\nport"},
         {"identity": "passport", "tender": "pay_at_pickup"},
         {"identity": "passport", "tender": "points"},
         {"identity": "passport", "proof": "code"},

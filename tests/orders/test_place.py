@@ -85,20 +85,21 @@ def test_the_fast_schema_says_what_marshmallow_would(session: Session, api: Api)
     assert json.loads(dump(OrderSchema(many=True), [order])) == [placed]
 
 
+@pytest.mark.committed
 def test_the_statements_of_placing(session: Session, api: Api) -> None:
-    """The budget of the hot path is 12, with authentication and idempotency; savepoints are the tests' own."""
+    """The budget of the hot path is 12, with authentication and idempotency."""
     made = shop(session, points=300)
     body = pickup_body(made, points_to_spend=200)
-    with db.counting() as seen:
+    with db.counting() as count:
         assert api(made.customer).post("/orders", key="one", json=body).status_code == 201
-    assert seen.statements == 9  # authenticate, claim, place, customer, offers, allocate, hold, write, answer
+    assert count.statements == 9  # authenticate, claim, place, customer, offers, allocate, hold, write, answer
     cart = api(made.customer).post(
         "/carts", json={"lines": body["lines"], "location": made.store.code, "points_to_spend": 50}
     )
-    with db.counting() as seen:
+    with db.counting() as count:
         by_cart = {"cart_id": cart.json["id"], "payment": {"method": "pay_at_pickup"}}
         assert api(made.customer).post("/orders", key="two", json=by_cart).status_code == 201
-    assert seen.statements == 10  # the cart's own one more
+    assert count.statements == 10  # the cart's own one more
 
 
 def test_points_pay_everything(session: Session, api: Api) -> None:
@@ -232,6 +233,7 @@ REFUSALS: dict[str, tuple[Change, int, str, str]] = {
         "cards_not_accepted",
         "",
     ),
+    "a name of two lines": (lambda m: {"contact": {"name": "A\nB"}}, 422, "invalid", "contact.name"),
     "an address that is none": (lambda m: {"contact": {"email": "nobody"}}, 422, "", ""),
 }
 

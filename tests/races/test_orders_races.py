@@ -13,12 +13,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import audit as stock_audit
+from loyalty import audit as points_audit
 from orders import checkout, confirmation, pickup
 from retail.kernel import clock, db
 from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.ids import ALPHABET, check_character
 from retail.roles import CUSTOMER_PERMISSIONS
-from tests.factories import customer
+from tests.factories import customer, staff
 from tests.factories.orders import (
     Shop,
     account,
@@ -110,6 +111,18 @@ def test_a_cart_is_placed_once(session: Session, api: Api) -> None:
     assert list(stock_audit.divergences(session)) == []
 
 
+def test_edits_of_one_cart_at_once(session: Session, api: Api) -> None:
+    """Four windows edit the cart they all read: one is right, the others are stale and change nothing."""
+    made = shop(session)
+    cart = api(made.customer).post("/carts", json={}).json
+    line = {"sku": made.tea.sku, "quantity": 1}
+    for version in range(1, 5):
+        add = [post(api(made.customer), f"/carts/{cart['id']}/lines", json=line, if_match=version) for _ in range(4)]
+        assert outcomes(at_once(add)) == {(201, None): 1, (412, "stale"): 3}
+    found = api(made.customer).get(f"/carts/{cart['id']}").json
+    assert (found["version"], [one["position"] for one in found["lines"]]) == (5, [1, 2, 3, 4])
+
+
 def test_two_staff_hand_over_at_once(session: Session, api: Api) -> None:
     """FAILURES 12: the goods leave once, the money is taken once, the points are earned once."""
     made = shop(session, points=100)
@@ -131,6 +144,33 @@ def test_two_staff_hand_over_at_once(session: Session, api: Api) -> None:
     assert len(events(session, "PickupCollected")) == 4
     assert [state for _, state, *_ in payments(session)] == ["captured"] * 8
     assert account(session, made.customer) == (60 + 4 * 17, 0, 0)
+
+
+def test_handed_over_or_cancelled_never_both(session: Session, api: Api) -> None:
+    """The desk cancels while the counter hands over: one of them is told what the other did."""
+    made = shop(session, points=100)
+    manager = staff(session, "manager", locations=[made.store.id])
+    for number in range(6):
+        order = api(made.customer).post("/orders", key=f"o{number}", json=pickup_body(made, points_to_spend=10)).json
+        pickup_id = ready_pickup(api, made, order)
+        proof = {"identity": "passport", "tender": "cash"}
+        answers = at_once(
+            [
+                post(api(made.associate), f"/pickups/{pickup_id}/collection", key=f"c{number}", json=proof),
+                post(
+                    api(manager),
+                    f"/orders/{order['id']}/cancellation",
+                    key=f"x{number}",
+                    json={"reason": "asked for it"},
+                ),
+            ]
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409], [a.json for a in answers]
+        won = "completed" if answers[0].status_code == 200 else "cancelled"
+        assert api(made.customer).get(f"/orders/{order['id']}").json["status"] == won
+    assert Counter(events(session))["PickupCollected"] + Counter(events(session))["OrderCancelled"] == 6
+    assert list(stock_audit.divergences(session)) == []
+    assert list(points_audit.divergences(session)) == []
 
 
 def test_ready_twice_at_once_is_one_message(session: Session, api: Api) -> None:
