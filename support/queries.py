@@ -10,19 +10,19 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from retail.kernel.hot import Hot
 from support.models import Contact, Message
 
 
-def _person_sql(seed: str) -> sa.TextClause:
+def _person_sql(seed: str) -> Hot:
     """The customer that `seed` (customer_id, assurance, steps) leads to, with her active identities.
 
     A merged customer is a tombstone that points on; ten steps are more than any chain has.
     """
-    return text(
+    return Hot(
         f"""
         WITH RECURSIVE found AS (
             {seed}
@@ -52,9 +52,9 @@ _BY_REFERENCE = _person_sql(
 )
 
 
-def _history(message_by: str, contact_by: str, event_by: str, at: str = "seq") -> sa.TextClause:
+def _history(message_by: str, contact_by: str, event_by: str, at: str = "seq") -> Hot:
     """Messages, contacts and timeline of one subject in one statement; each list has at most `:limit` + 1 rows."""
-    return text(
+    return Hot(
         f"""
         SELECT (SELECT coalesce(json_agg(m), '[]') FROM (
                     SELECT id, channel, address, template, locale, subject, body, state, order_id, created_at, sent_at
@@ -69,7 +69,7 @@ def _history(message_by: str, contact_by: str, event_by: str, at: str = "seq") -
                     SELECT id, type, aggregate_id, actor, at, data
                     FROM event WHERE {event_by} = :subject ORDER BY seq DESC LIMIT :timeline_limit + 1) AS e) AS timeline
         """  # noqa: S608  (the three words are ours)
-    ).bindparams(bindparam("subject", type_=UUID(as_uuid=True)))
+    )
 
 
 _HISTORY_OF_CUSTOMER = _history("customer_id", "customer_id", "party_id")
@@ -95,11 +95,11 @@ def person_by_reference(session: Session, *, reference: str) -> dict[str, Any] |
     return _person(session, _BY_REFERENCE, {"reference": reference})
 
 
-def _person(session: Session, statement: sa.TextClause, params: Mapping[str, Any]) -> dict[str, Any] | None:
-    row = session.execute(statement, params).mappings().one_or_none()
+def _person(session: Session, statement: Hot, params: Mapping[str, Any]) -> dict[str, Any] | None:
+    row = statement.run(session, params).one_or_none()
     if row is None:
         return None
-    person = dict(row)
+    person: dict[str, Any] = row._asdict()
     person["identities"] = person["identities"] or []
     return person
 
@@ -108,18 +108,20 @@ def history_of_customer(
     session: Session, *, customer_id: uuid.UUID, limit: int, timeline_limit: int
 ) -> dict[str, list[dict[str, Any]]]:
     """messages, contacts and timeline of a customer, newest first, one row more than asked when there are more."""
-    row = session.execute(
-        _HISTORY_OF_CUSTOMER, {"subject": customer_id, "limit": limit, "timeline_limit": timeline_limit}
-    )
-    return dict(row.mappings().one())
+    found = _HISTORY_OF_CUSTOMER.run(
+        session, {"subject": customer_id, "limit": limit, "timeline_limit": timeline_limit}
+    ).one()
+    return dict(found._asdict())
 
 
 def history_of_order(
     session: Session, *, order_id: uuid.UUID, limit: int, timeline_limit: int
 ) -> dict[str, list[dict[str, Any]]]:
     """The same of one order (a guest's)."""
-    row = session.execute(_HISTORY_OF_ORDER, {"subject": order_id, "limit": limit, "timeline_limit": timeline_limit})
-    return dict(row.mappings().one())
+    found = _HISTORY_OF_ORDER.run(
+        session, {"subject": order_id, "limit": limit, "timeline_limit": timeline_limit}
+    ).one()
+    return dict(found._asdict())
 
 
 _STORE = text(

@@ -8,12 +8,14 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from sqlalchemy.orm import Session
 
+from orders.pickup import secrets_of
 from retail import events
 from retail.events import OrderPlaced, PickupReady
 from retail.kernel import clock, db, outbox
@@ -22,6 +24,7 @@ from retail.kernel.ids import new_id
 from support import letters, mail_gateway, notifications
 from tests import factories
 from tests.factories import Actor, Place, Variant
+from tests.factories.orders import pickup_body, shop
 from tests.support import shop_history
 from tests.support.shop_history import Placed
 
@@ -378,3 +381,49 @@ def test_what_customers_write_is_escaped_in_html(session: Session, place: Place,
     assert letter is not None
     assert "<script>" not in letter.html()
     assert "&lt;script&gt;" in letter.html()
+
+
+def test_the_whole_life_of_an_order_and_a_log_in(session: Session, smtp: Mailbox, api: Callable[..., Any]) -> None:
+    """The real events, from the API to the mailbox: each letter once, in order, the codes right."""
+    made = shop(session, points=500)
+    agent = factories.staff(session, "agent")
+    ids = []
+    for key in ("a", "b"):
+        placed = api(made.customer).post("/orders", json=pickup_body(made, points_to_spend=100), key=key)
+        assert placed.status_code == 201
+        ids.append((placed.json["reference"], placed.json["fulfillments"][0]["id"]))
+    (reference, part), (other, _) = ids
+    clerk = api(made.associate)
+    for action in ("picking", "ready", "code"):
+        assert clerk.post(f"/pickups/{part}/{action}", key=action).status_code == 200
+        outbox.drain()
+        notifications.send_due()
+    code, _ = secrets_of(UUID(part), 2)
+    assert clerk.post(f"/pickups/{part}/collection", json={"code": code, "tender": "cash"}, key="c").status_code == 200
+    sent = {"reason": "customer"}
+    assert api(agent).post(f"/orders/{reference}/refunds", json=sent | {"restock": True}, key="r").status_code == 201
+    assert api(agent).post(f"/orders/{other}/cancellation", json=sent, key="x").status_code == 200
+    till = factories.api_client(session, ["auth.customers"])
+    asked = api(till).post("/auth/codes", json={"email": "hanako@example.com"})
+    assert asked.status_code in (200, 202, 204), asked.json
+    outbox.drain()
+    notifications.send_due()
+    assert [row["state"] for row in rows(session)] == ["sent"] * len(rows(session))
+    templates = [(row["template"], str(row["params"].get("order_id", ""))) for row in rows(session)]
+    assert sorted(template for template, _ in templates) == sorted(
+        [
+            *["order_placed"] * 2,
+            "pickup_ready",
+            "pickup_code",
+            "receipt",
+            "order_refunded",
+            "order_cancelled",
+            "login_code",
+        ]
+    )
+    for name in ("pickup_ready", "pickup_code"):
+        mail = smtp.mails[[template for template, _ in templates].index(name)]
+        text = mail.get_body(("plain",))
+        assert text is not None
+        rotation = 1 if name == "pickup_ready" else 2
+        assert secrets_of(UUID(part), rotation)[0] in text.get_content()
