@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory.queries import EXPIRED, locations_named
 from retail.kernel.errors import Invalid
+from retail.kernel.hot import Hot
 
 
 class UnknownSku(Invalid):
@@ -39,7 +39,7 @@ _NUMBERS = f"""
     LEFT JOIN variant ON variant.sku = wanted.sku
 """  # noqa: S608 - two constants
 # Everywhere: the locations that have ever had it. At some locations: these, with zeros where it has never been.
-_EVERYWHERE = text(
+_EVERYWHERE = Hot(
     _NUMBERS
     + """
     LEFT JOIN stock_level AS level ON level.variant_id = variant.id
@@ -47,7 +47,7 @@ _EVERYWHERE = text(
     ORDER BY wanted.position, location.code
     """
 )
-_AT = text(
+_AT = Hot(
     _NUMBERS
     + """
     LEFT JOIN location ON location.id = ANY(CAST(:location_ids AS uuid[]))
@@ -85,9 +85,9 @@ def for_skus(
     """
     wanted = list(dict.fromkeys(skus))
     if location_ids is None:
-        rows = session.execute(_EVERYWHERE, {"skus": wanted, "now": now}).all()
+        rows = _EVERYWHERE.run(session, {"skus": wanted, "now": now}).all()
     else:
-        rows = session.execute(_AT, {"skus": wanted, "location_ids": list(location_ids), "now": now}).all()
+        rows = _AT.run(session, {"skus": wanted, "location_ids": list(location_ids), "now": now}).all()
     answer: list[dict[str, Any]] = []
     unknown: list[str] = []
     item: dict[str, Any] = {"sku": None}

@@ -23,12 +23,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from inventory import queries
 from retail import limits
 from retail.kernel.errors import Conflict, Invalid
+from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 
 Key = tuple[UUID, UUID]
@@ -132,14 +132,14 @@ _TAKE = """
     FROM demand
     LEFT JOIN change ON change.variant_id = demand.variant_id AND change.location_id = demand.location_id
 """
-_ALLOCATE = text(
+_ALLOCATE = Hot(
     _TAKE.format(
         bucket="allocated",
         cause="allocate",
         counters="allocated = change.allocated + change.taken, held = change.held - change.back",
     )
 )
-_HOLD = text(
+_HOLD = Hot(
     _TAKE.format(
         bucket="held",
         cause="hold",
@@ -195,7 +195,7 @@ _SETTLE = """
     )
     SELECT (SELECT count(*) FROM mine) AS settled, there, complete FROM verdict
 """
-_RELEASE = text(
+_RELEASE = Hot(
     _SETTLE.format(
         which="owner_id = :owner_id AND state IN ('held', 'allocated')",
         states="'held', 'allocated'",
@@ -204,7 +204,7 @@ _RELEASE = text(
         leaves=0,
     )
 )
-_CONSUME = text(
+_CONSUME = Hot(
     _SETTLE.format(
         which="owner_id = :owner_id AND state = 'allocated' AND (CAST(:line_ids AS uuid[]) IS NULL OR line_id = ANY(:line_ids))",
         states="'allocated'",
@@ -214,14 +214,14 @@ _CONSUME = text(
     )
 )
 _EXPIRE = {"states": "'held'", "state": "expired", "to_bucket": "available", "leaves": 0}
-_EXPIRE_AT = text(
+_EXPIRE_AT = Hot(
     _SETTLE.format(
         which="state = 'held' AND expires_at <= :now AND (variant_id, location_id) IN "
         "(SELECT * FROM unnest(CAST(:variants AS uuid[]), CAST(:locations AS uuid[])))",
         **_EXPIRE,
     )
 )
-_EXPIRE_DUE = text(
+_EXPIRE_DUE = Hot(
     _SETTLE.format(which="state = 'held' AND expires_at <= :now ORDER BY expires_at LIMIT :limit", **_EXPIRE)
 )
 
@@ -256,7 +256,7 @@ def allocate(
 
 
 def hold(
-    session: Session, *, owner_id: UUID, demands: Sequence[Demand], hold_minutes: int, actor: str, now: datetime
+    session: Session, *, owner_id: UUID, demands: Sequence[Demand], hold_seconds: int, actor: str, now: datetime
 ) -> datetime:
     """Keep every demand for `owner_id` (a cart), or none, until the moment that is returned.
 
@@ -264,11 +264,11 @@ def hold(
 
     Raises:
         OutOfStock: with every short line; the earlier holds stay as they were.
-        Invalid: longer than anybody may hold (limits.HOLD_MINUTES_LONGEST).
+        Invalid: longer than anybody may hold (limits.HOLD_SECONDS_LONGEST).
     """
-    if not 0 < hold_minutes <= limits.HOLD_MINUTES_LONGEST:
-        raise Invalid(f"A hold lasts from 1 to {limits.HOLD_MINUTES_LONGEST} minutes")
-    expires_at = now + timedelta(minutes=hold_minutes)
+    if not 0 < hold_seconds <= limits.HOLD_SECONDS_LONGEST:
+        raise Invalid(f"A hold lasts from 1 to {limits.HOLD_SECONDS_LONGEST} seconds")
+    expires_at = now + timedelta(seconds=hold_seconds)
     _take(
         session,
         statement=_HOLD,
@@ -327,7 +327,7 @@ def demand_by_key(demands: Sequence[Demand]) -> dict[Key, int]:
     return totals
 
 
-def _take(session: Session, *, statement: TextClause, demands: Sequence[Demand], now: datetime, **params: Any) -> None:
+def _take(session: Session, *, statement: Hot, demands: Sequence[Demand], now: datetime, **params: Any) -> None:
     totals = demand_by_key(demands)
     params |= {
         "variants": [variant for variant, _ in totals],
@@ -341,21 +341,19 @@ def _take(session: Session, *, statement: TextClause, demands: Sequence[Demand],
         "line_ids": [demand.line_id for demand in demands],
         "now": now,
     }
-    rows = session.execute(statement, params).all()
+    rows = statement.run(session, params).all()
     if all(row.ok for row in rows):
         return
     short = [(row.variant_id, row.location_id) for row in rows if row.free < row.quantity]
     # This transaction holds the locks of these levels since the first try, so what is swept here cannot be taken by others.
     if expire_at(session, keys=short, now=now):
-        rows = session.execute(statement, params).all()
+        rows = statement.run(session, params).all()
         if all(row.ok for row in rows):
             return
     raise _out_of_stock(session, demands=demands, rows=rows, now=now)
 
 
-def _out_of_stock(
-    session: Session, *, demands: Sequence[Demand], rows: Sequence[Row[Any]], now: datetime
-) -> OutOfStock:
+def _out_of_stock(session: Session, *, demands: Sequence[Demand], rows: Sequence[Any], now: datetime) -> OutOfStock:
     """The refusal, with every short line and where else its SKU is available."""
     short = {(row.variant_id, row.location_id): max(row.free, 0) for row in rows if row.free < row.quantity}
     known = queries.places_for(session, keys=list(short), now=now)
@@ -381,10 +379,8 @@ def _out_of_stock(
     return OutOfStock(errors=errors)
 
 
-def _settle(
-    session: Session, *, statement: TextClause, cause: str, now: datetime, at_least: int = 0, **params: Any
-) -> int:
-    row = session.execute(statement, {"cause": cause, "now": now, "at_least": at_least, **params}).one()
+def _settle(session: Session, *, statement: Hot, cause: str, now: datetime, at_least: int = 0, **params: Any) -> int:
+    row = statement.run(session, {"cause": cause, "now": now, "at_least": at_least, **params}).one()
     if not row.complete:
         raise NotAllocated
     if not row.there:

@@ -190,8 +190,8 @@ def abandon(session: Session, *, cart_id: UUID, version: int, caller: Principal,
     reservations.release(session, owner_id=cart_id, cause="cart_abandoned", actor=caller.actor, now=now)
 
 
-def hold(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
-    """Put the cart's stock at its store aside for limits.HOLD_MINUTES; replaces an earlier hold of the cart.
+def hold(session: Session, *, cart_id: UUID, hold_seconds: int, caller: Principal, now: datetime) -> dict[str, Any]:
+    """Put the cart's stock at its store aside for `hold_seconds`; replaces an earlier hold of the cart.
 
     Returns: ``{"cart_id", "expires_at"}``.
 
@@ -211,7 +211,7 @@ def hold(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -
             Demand(variant_id=line.variant_id, location_id=cart.location_id, quantity=line.quantity, line_id=line.id)
             for line in cart.lines
         ],
-        hold_minutes=limits.HOLD_MINUTES,
+        hold_seconds=hold_seconds,
         actor=caller.actor,
         now=now,
     )

@@ -12,6 +12,7 @@ from orders.schemas.carts import (
     ChangeCartLineSchema,
     ChangeCartSchema,
     CreateCartSchema,
+    HoldCartSchema,
 )
 from retail.kernel.web.api import ApiBlueprint, Call
 
@@ -98,16 +99,18 @@ def remove_cart_line(session: Any, call: Call, cart_id: UUID, line_id: UUID) -> 
     "POST",
     "/carts/<uuid:cart_id>/hold",
     permission="carts.write",
+    body=HoldCartSchema,
+    body_required=False,
     answer=CartHoldSchema,
     status=201,
     idempotent=True,
 )
-def hold_cart(session: Any, call: Call, cart_id: UUID) -> dict[str, Any]:
-    """Put the cart's stock aside for 15 minutes.
+def hold_cart(session: Any, call: Call, cart_id: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Put the cart's stock aside for 15 minutes, or for as long as the body says.
 
     Replaces an earlier hold of the cart. All of it is held, or nothing: `out_of_stock` names every short line.
     """
-    return carts.hold(session, cart_id=cart_id, caller=call.principal, now=call.now)
+    return carts.hold(session, cart_id=cart_id, hold_seconds=body["seconds"], caller=call.principal, now=call.now)
 
 
 @blp.write("DELETE", "/carts/<uuid:cart_id>/hold", permission="carts.write", answer=None)

@@ -88,6 +88,14 @@ class CartSchema(ma.Schema):
     totals = ma.fields.Nested(CartTotalsSchema, required=True, allow_none=True)
 
 
+class HoldCartSchema(ma.Schema):
+    """For how long; the body may be left out."""
+
+    seconds = ma.fields.Integer(
+        load_default=limits.HOLD_SECONDS, strict=True, validate=ma.validate.Range(1, limits.HOLD_SECONDS_LONGEST)
+    )
+
+
 class CartHoldSchema(ma.Schema):
     """Stock put aside for a cart."""
 

@@ -4,7 +4,7 @@ Edges and workflows open `transaction()` (or `reading()` for single-statement re
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -211,13 +211,6 @@ def sharing(connection: Connection) -> Iterator[None]:
         yield
     finally:
         _shared.reset(token)
-
-
-def all_rows(
-    session: Session, statement: sa.Executable, params: Mapping[str, Any] | None = None
-) -> Sequence[sa.Row[Any]]:
-    """Run a Core statement and return its rows."""
-    return session.execute(statement, params or {}).all()
 
 
 def contains(q: str | None) -> str | None:

@@ -7,12 +7,13 @@ savepoints, pooling and the statement count are the session's.
 """
 
 import re
+from collections import namedtuple
 from collections.abc import Mapping
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -82,9 +83,13 @@ class Hot:
         driver: Any = connection.connection.driver_connection
         count, started = db.counter(), perf_counter()
         try:
-            with driver.cursor(row_factory=namedtuple_row) as cursor:
+            with driver.cursor() as cursor:
                 cursor.execute(self._sql, params)
-                rows = Rows(cursor.fetchall()) if cursor.description else Rows()
+                if cursor.description:
+                    make = _row_type(tuple(column.name for column in cursor.description))._make
+                    rows = Rows(map(make, cursor.fetchall()))
+                else:
+                    rows = Rows()
         except psycopg.Error as error:
             if driver.closed:
                 connection.invalidate(error)
@@ -93,6 +98,12 @@ class Hot:
             count.statements += 1
             count.seconds += perf_counter() - started
         return rows
+
+
+@lru_cache(maxsize=500)
+def _row_type(names: tuple[str, ...]) -> Any:
+    """A named tuple for these columns; nameless and repeated ones are reached by position."""
+    return namedtuple("Row", names, rename=True)  # noqa: PYI024 - the names come from the database
 
 
 def _as_sqlalchemy(error: psycopg.Error, statement: str, *, closed: bool) -> BaseException:

@@ -27,7 +27,7 @@ def stores(session: Session, now: datetime) -> dict[str, Variant | Place]:
             receive(session, tea, place, 10)
     demands = [Demand(tea.id, a.id, 3) for tea in made]
     reservations.allocate(session, owner_id=new_id(), demands=demands, actor=ACTOR, now=now)
-    reservations.hold(session, owner_id=new_id(), demands=demands, hold_minutes=5, actor=ACTOR, now=now)
+    reservations.hold(session, owner_id=new_id(), demands=demands, hold_seconds=5 * 60, actor=ACTOR, now=now)
     assert balanced(session)
     return {"a": a, "b": b} | {tea.sku: tea for tea in made}
 

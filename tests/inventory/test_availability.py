@@ -25,7 +25,7 @@ def test_all_numbers_in_one_statement_without_expired_holds(session: Session, no
     reservations.allocate(session, owner_id=new_id(), demands=[Demand(tea.id, shop.id, 4)], actor="a", now=now)
     for minutes, quantity in ((5, 2), (10, 1)):
         demands = [Demand(tea.id, shop.id, quantity)]
-        reservations.hold(session, owner_id=new_id(), demands=demands, hold_minutes=minutes, actor="a", now=now)
+        reservations.hold(session, owner_id=new_id(), demands=demands, hold_seconds=minutes * 60, actor="a", now=now)
     later = now + timedelta(minutes=5)
     with db.counting() as count:
         found = availability.for_skus(session, skus=[bare.sku, tea.sku, bare.sku], location_ids=None, now=later)

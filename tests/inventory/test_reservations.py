@@ -28,7 +28,7 @@ def hold(
     session: Session, demands: list[Demand], *, now: datetime, minutes: int = 15, cart_id: UUID | None = None
 ) -> UUID:
     cart_id = cart_id or new_id()
-    reservations.hold(session, owner_id=cart_id, demands=demands, hold_minutes=minutes, actor=ACTOR, now=now)
+    reservations.hold(session, owner_id=cart_id, demands=demands, hold_seconds=minutes * 60, actor=ACTOR, now=now)
     return cart_id
 
 
@@ -152,7 +152,7 @@ def test_a_hold_replaces_the_owners_earlier_one(session: Session, now: datetime)
             session,
             owner_id=cart_id,
             demands=[Demand(tea.id, shop.id, 5)],
-            hold_minutes=15,
+            hold_seconds=900,
             actor=ACTOR,
             now=now + timedelta(minutes=1),
         )

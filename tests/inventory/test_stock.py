@@ -110,7 +110,7 @@ def test_an_adjustment_below_what_is_promised_is_refused_with_the_numbers(sessio
     owner = new_id()
     reservations.allocate(session, owner_id=owner, demands=[Demand(tea.id, shop.id, 4)], actor=ACTOR, now=now)
     reservations.hold(
-        session, owner_id=new_id(), demands=[Demand(tea.id, shop.id, 3)], hold_minutes=5, actor=ACTOR, now=now
+        session, owner_id=new_id(), demands=[Demand(tea.id, shop.id, 3)], hold_seconds=5 * 60, actor=ACTOR, now=now
     )
     before = everything(session)
     with pytest.raises(stock.BelowPromised) as refused:
@@ -179,7 +179,12 @@ def test_the_sweep_job_settles_every_expired_hold_in_batches(
     tea, shop = stocked(session, 9)
     for minutes in (1, 2, 3, 60):
         reservations.hold(
-            session, owner_id=new_id(), demands=[Demand(tea.id, shop.id, 2)], hold_minutes=minutes, actor=ACTOR, now=now
+            session,
+            owner_id=new_id(),
+            demands=[Demand(tea.id, shop.id, 2)],
+            hold_seconds=minutes * 60,
+            actor=ACTOR,
+            now=now,
         )
     monkeypatch.setattr(jobs, "SWEEP_BATCH", 2)
     with clock.shifted(timedelta(minutes=10)):

@@ -131,7 +131,7 @@ class StockMachine(RuleBasedStateMachine):
         demands = self.demands(lines)
         try:
             until = reservations.hold(
-                self.session, owner_id=cart, demands=demands, hold_minutes=minutes, actor=ACTOR, now=self.now
+                self.session, owner_id=cart, demands=demands, hold_seconds=minutes * 60, actor=ACTOR, now=self.now
             )
         except OutOfStock:
             assert not fits

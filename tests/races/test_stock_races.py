@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from inventory import reservations, stock
 from inventory.reservations import Demand, NotAllocated, OutOfStock
 from retail.kernel import db
+from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 from tests.factories import Place, Variant, location, variant
 from tests.inventory.books import balanced, level, moves, receive, stocked
@@ -45,7 +46,7 @@ def one(made: Variant, place: Place, quantity: int = 1) -> list[Demand]:
 def hold(now: datetime, demands: list[Demand]) -> UUID:
     cart_id = new_id()
     with db.transaction() as session:
-        reservations.hold(session, owner_id=cart_id, demands=demands, hold_minutes=1, actor=ACTOR, now=now)
+        reservations.hold(session, owner_id=cart_id, demands=demands, hold_seconds=60, actor=ACTOR, now=now)
     return cart_id
 
 
@@ -54,10 +55,9 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`without("_ALLOCATE", "FOR UPDATE OF level", "")`: the statement with one part replaced, for this test."""
 
     def mutate(name: str, part: str, by: str) -> None:
-        statement: TextClause = getattr(reservations, name)
+        statement: Hot = getattr(reservations, name)
         assert part in statement.text
-        # `.text` shows binds as :name again, so the mutated text can be compiled anew
-        monkeypatch.setattr(reservations, name, text(statement.text.replace(part, by)))
+        monkeypatch.setattr(reservations, name, Hot(statement.text.replace(part, by)))
 
     return mutate
 
@@ -188,7 +188,7 @@ def test_carts_in_opposite_order_never_deadlock(session: Session, now: datetime)
             cart_id = new_id()
             wanted = demands[::-1] if backwards else demands
             half = wanted[: len(wanted) // 2]
-            reservations.hold(session, owner_id=cart_id, demands=half, hold_minutes=1, actor=ACTOR, now=now)
+            reservations.hold(session, owner_id=cart_id, demands=half, hold_seconds=60, actor=ACTOR, now=now)
 
         return work
 
@@ -430,7 +430,7 @@ def test_everything_at_once_ends_balanced(session: Session, now: datetime) -> No
             wanted = demands[number % 3 :] + demands[: number % 3]
             later = now + timedelta(minutes=2 * (number % 2))
             try:
-                reservations.hold(s, owner_id=cart_id, demands=wanted[:2], hold_minutes=1, actor=ACTOR, now=now)
+                reservations.hold(s, owner_id=cart_id, demands=wanted[:2], hold_seconds=60, actor=ACTOR, now=now)
                 if number % 3:
                     reservations.allocate(
                         s, owner_id=order_id, demands=wanted[:2], held_for=cart_id, actor=ACTOR, now=later

@@ -158,6 +158,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         permission: str,
         answer: type[ma.Schema] | None,
         body: type[ma.Schema] | None = None,
+        body_required: bool = True,
         status: int = 200,
         idempotent: bool = False,
         if_match: bool = False,
@@ -174,7 +175,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
             def endpoint(**path: Any) -> Response:
                 call = begin_call(permission, if_match=if_match)
                 if body_schema is not None:
-                    path["body"] = load_body(body_schema)
+                    path["body"] = load_body(body_schema, required=body_required)
                 claim = _claim(call) if idempotent else None
                 try:
                     with db.transaction() as session:
@@ -195,6 +196,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
                 answer_schema,
                 permission=permission,
                 body=body_schema,
+                body_required=body_required,
                 idempotent=idempotent,
                 if_match=if_match,
             )
@@ -262,6 +264,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         *,
         permission: str,
         body: ma.Schema | None = None,
+        body_required: bool = True,
         query: ma.Schema | None = None,
         etag: bool = False,
         idempotent: bool = False,
@@ -270,7 +273,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         """Store what flask-smorest needs to document the route (the form its own decorators would have left)."""
         parameters: list[dict[str, Any] | str] = []
         if body is not None:
-            parameters.append({"in": "json", "required": True, "schema": body})
+            parameters.append({"in": "json", "required": body_required, "schema": body})
         if query is not None:
             parameters.append({"in": "query", "schema": query})
         statuses = {"500"} | (

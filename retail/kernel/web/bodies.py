@@ -11,13 +11,15 @@ from retail.kernel.errors import BadRequest, TooLarge, UnsupportedMediaType
 MAX_BODY_BYTES = 1_000_000
 
 
-def load_body(schema: ma.Schema) -> Any:
-    """The request's JSON body, checked by `schema`.
+def load_body(schema: ma.Schema, *, required: bool = True) -> Any:
+    """The request's JSON body, checked by `schema`; without one, where that is allowed, the schema's defaults.
 
     Raises:
         UnsupportedMediaType, TooLarge, BadRequest: not JSON, over MAX_BODY_BYTES, or not readable.
         marshmallow.ValidationError: readable, but a value is wrong (422).
     """
+    if not required and not read_raw():
+        return schema.load({})
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     raw = read_raw()
