@@ -30,6 +30,7 @@ import orders.models  # noqa: F401
 import retail.kernel.models
 import retail.models  # noqa: F401
 import support.models  # noqa: F401
+from app import create_app
 from retail.kernel import auth, clock, config, db, embedded, migrate
 from retail.kernel.config import Settings
 from tests.factories import Actor
@@ -110,15 +111,6 @@ def settings(database_url: str) -> Settings:
 @pytest.fixture(scope="session")
 def shop(settings: Settings) -> Flask:
     """The application, wired once per worker."""
-    try:
-        from app import create_app
-    except ImportError as error:  # TEMPORARY while the packages are being written: tests that need no app still run
-        for name in ("retail.kernel", "retail", "inventory", "loyalty", "orders", "support"):
-            __import__(f"{name}.models")
-        os.write(2, f"app.py cannot be imported: {error}\n".encode())
-        config.use(settings)
-        db.configure(settings)
-        return Flask("unwired")
     app = create_app(settings)
     app.testing = False  # errors are answered, as in production
     return app
