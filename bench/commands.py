@@ -6,11 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from bench import measure, shop
-from bench.data import Size
 from retail.kernel import config, db
 
 BUILD = Path("build")
@@ -28,6 +24,12 @@ def _settings() -> config.Settings:
 @click.option("--small", is_flag=True, help="A hundredth of the data, to try the benchmark itself.")
 def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool) -> None:
     """Measure our routes beside the database's own limit; writes build/bench.json."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench import measure, shop  # here, so that a web process does not carry the bench
+    from bench.data import Size
+
     size = Size(4, 300, 1000, 3000) if small else Size()
     console = Console()
     run = secrets.token_hex(4)
@@ -84,7 +86,7 @@ def prove() -> None:
 @click.option("--no-kill", is_flag=True, help="Leave the web server alive.")
 def oversell(buyers: int, units: int, seed: int, no_kill: bool) -> None:
     """Let BUYERS fight over HTTP for UNITS of one article while the web server is killed: exactly UNITS are sold."""
-    from bench import fighting
+    from bench import fighting, shop
 
     if buyers < units:
         raise click.UsageError("there must be at least as many buyers as units")

@@ -59,19 +59,20 @@ class Wish:
 
 
 def wishes(buyers: int, units: int, seed: int) -> list[Wish]:
-    """The buyers of one run: a third with two lines, a third holding first, a third of those never coming back.
+    """The buyers of one run: a third with two lines, a third holding first; a tenth hold first of all and never come back.
 
-    Those who want a single unit and do not walk away are at least `units` many, so that the last unit finds a buyer.
+    Those who want a single unit and stay are at least `units` many, so that the last unit finds a buyer.
     """
     dice = random.Random(seed)
-    made = []
-    for number in range(buyers):
-        single = number < units
+    leaving = min(buyers // 10, buyers - units)
+    made = [Wish(number, (1,), holds=True, walks_away=True) for number in range(leaving)]
+    for number in range(leaving, buyers):
+        single = number - leaving < units
         lines = (1,) if single else dice.choice([(1,), (1, 1), (2,)])
-        holds = dice.random() < 1 / 3
-        made.append(Wish(number, lines, holds, holds and not single and dice.random() < 1 / 3))
-    dice.shuffle(made)
-    return made
+        made.append(Wish(number, lines, holds=dice.random() < 1 / 3, walks_away=False))
+    staying = made[leaving:]
+    dice.shuffle(staying)
+    return made[:leaving] + staying
 
 
 class Buyer(threading.Thread):
@@ -111,11 +112,11 @@ class Buyer(threading.Thread):
             attempt += 1
             if self.wish.holds:
                 held = self.post(f"/api/v1/carts/{cart_id}/hold", {"seconds": HOLD_SECONDS}, f"hold-{attempt}")
-                if held.status_code == 200 and self.wish.walks_away:
+                if held.status_code == 201 and self.wish.walks_away:
                     with self.tally.lock:
                         self.tally.walked_away += 1
                     return
-                if held.status_code == 200 and attempt == 1 and self.wish.number % 2:
+                if held.status_code == 201 and attempt == 1 and self.wish.number % 2:
                     time.sleep(HOLD_SECONDS + 0.5)  # comes back too late: the hold has expired
             order = self.post(
                 "/api/v1/orders",
@@ -203,9 +204,15 @@ def fight(
             Buyer(wish, base=server.base, token=token, sku=sku, store=store, run=run, tally=tally, start=start)
             for wish in buyers
         ]
-        for thread in threads:
-            thread.start()
+        leaving = [thread for thread in threads if thread.wish.walks_away]
         start.set()
+        for thread in leaving:  # their holds stand before the others come
+            thread.start()
+        for thread in leaving:
+            thread.join()
+        for thread in threads:
+            if thread not in leaving:
+                thread.start()
         if kill:
             while len(tally.confirmed_orders) < max(1, len(buyers) // 20) and any(t.is_alive() for t in threads):
                 time.sleep(0.01)

@@ -264,7 +264,7 @@ def test_a_hold_keeps_stock_from_others(session: Session, api: Api) -> None:
     found = cart(api, made)
     held = api(made.customer).post(f"/carts/{found['id']}/hold", key="one")
     assert held.status_code == 201
-    until = NOW + timedelta(minutes=limits.HOLD_MINUTES)
+    until = NOW + timedelta(seconds=limits.HOLD_SECONDS)
     assert held.json == {"cart_id": found["id"], "expires_at": until.isoformat()}
     assert level(session, made.store, made.tea) == (2, 0, 2)
     other = customer(session, name="Other", email="o@example.com")
@@ -292,7 +292,7 @@ def test_an_expired_hold_keeps_nothing(session: Session, api: Api) -> None:
     found = cart(api, made)
     assert api(made.customer).post(f"/carts/{found['id']}/hold", key="one").status_code == 201
     other = customer(session, name="Other", email="o@example.com")
-    with clock.shifted(timedelta(minutes=limits.HOLD_MINUTES)):
+    with clock.shifted(timedelta(seconds=limits.HOLD_SECONDS)):
         assert api(other).post("/orders", key="one", json=pickup_body(made, quantity=2)).status_code == 201
         answer = api(made.customer).post("/orders", key="two", json={"cart_id": found["id"]} | PAY)
     assert (answer.status_code, answer.json["code"]) == (409, "out_of_stock")
