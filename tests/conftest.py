@@ -33,6 +33,7 @@ import support.models  # noqa: F401
 from app import create_app
 from retail.kernel import auth, clock, config, db, embedded, migrate
 from retail.kernel.config import Settings
+from tests import route_cases
 from tests.factories import Actor
 from tests.factories.stripe import CardNetwork
 
@@ -42,6 +43,7 @@ AS_IS = ("/api/", "/hooks/", "/console", "/healthz", "/readyz", "/metrics", "/st
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(route_cases)
     config.addinivalue_line("markers", "committed: real commits on real connections; all tables are emptied afterwards")
 
 
@@ -113,6 +115,7 @@ def shop(settings: Settings) -> Flask:
     """The application, wired once per worker."""
     app = create_app(settings)
     app.testing = False  # errors are answered, as in production
+    route_cases.watch(app)
     return app
 
 

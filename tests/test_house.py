@@ -10,12 +10,15 @@ from flask import Flask
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("retail", "inventory", "orders", "loyalty", "support")
-SOURCES = sorted(
-    path
-    for room in (*ROOMS, "bench", "deploy")
-    for path in (ROOT / room).rglob("*.py")
-    if "__pycache__" not in path.parts
-) + [ROOT / "app.py"]
+SOURCES = [
+    *sorted(
+        path
+        for room in (*ROOMS, "bench", "deploy")
+        for path in (ROOT / room).rglob("*.py")
+        if "__pycache__" not in path.parts
+    ),
+    ROOT / "app.py",
+]
 EDGES = {"routes", "console", "handlers", "jobs", "commands"}
 MOVING = re.compile(
     r"/(holds?|cancellation|refunds|returns|picking|ready|collection|code|receipts|adjustments|contacts|redelivery|orders)$"

@@ -1,0 +1,85 @@
+"""Every route has its happy, invalid, forbidden and conflict case: counted over a whole run, and refused when one is missing.
+
+A plugin of conftest.py. Each answer of a test is noted as (method, route, status). When the whole suite ran, a route
+without one of its four cases makes the run fail, by name. A case that a route cannot have is listed in CANNOT, and why.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from flask import Flask, Response, request
+
+Seen = tuple[str, str, int]
+CASES: Mapping[str, frozenset[int]] = {
+    "happy": frozenset({200, 201, 202, 204}),
+    "invalid": frozenset({400, 404, 413, 415, 422}),
+    "forbidden": frozenset({401, 403}),
+    "conflict": frozenset({409, 412, 428, 429}),
+}
+READS = ("GET", "HEAD")
+CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {}
+
+_seen: set[Seen] = set()
+_routes: set[tuple[str, str]] = set()
+
+
+def watch(app: Flask) -> None:
+    """Note every answer of `app`, and which routes there are."""
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith("/api/v1"):
+            _routes.update((method, rule.rule) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        if request.url_rule is not None:
+            _seen.add((request.method, request.url_rule.rule, response.status_code))
+        return response
+
+
+def missing(seen: Iterable[Seen], routes: Iterable[tuple[str, str]]) -> list[str]:
+    """``POST /api/v1/orders: conflict`` for every case that no test has shown."""
+    answered: dict[tuple[str, str], set[int]] = {}
+    for method, rule, status in seen:
+        answered.setdefault((method, rule), set()).add(status)
+    found = []
+    for route in sorted(routes, key=lambda route: (route[1], route[0])):
+        cases = [case for case in CASES if not (case == "conflict" and route[0] in READS)]
+        absent = [
+            case for case in cases if not CASES[case] & answered.get(route, set()) and case not in CANNOT.get(route, {})
+        ]
+        if absent:
+            found.append(f"{route[0]} {route[1]}: {', '.join(absent)}")
+    return found
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker: hand over what it saw. In the process that reports: judge, when everything was run."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["route_cases"] = (sorted(_seen), sorted(_routes))
+        return
+    whole = all(argument.startswith("-") or argument.isdigit() for argument in session.config.invocation_params.args)
+    chosen = session.config.option.keyword or session.config.option.markexpr
+    if whole and not chosen and session.exitstatus == 0 and missing(_seen, _routes):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """In the controller of pytest-xdist: what one worker saw."""
+    seen, routes = getattr(node, "workeroutput", {}).get("route_cases", ((), ()))
+    _seen.update((method, rule, status) for method, rule, status in seen)
+    _routes.update((method, rule) for method, rule in routes)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Name what is missing, or say that nothing is."""
+    whole = all(argument.startswith("-") or argument.isdigit() for argument in config.invocation_params.args)
+    if not whole or config.option.keyword or config.option.markexpr:
+        return
+    absent = missing(_seen, _routes)
+    for line in absent:
+        terminalreporter.write_line(f"ROUTE WITHOUT A CASE {line}")
+    if not absent:
+        terminalreporter.write_line(f"every case of {len(_routes)} routes was shown")
