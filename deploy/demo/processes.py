@@ -7,8 +7,8 @@
 
 However the block is left (an error, Ctrl-C, SIGTERM, a server that died) all servers are stopped. When the supervisor
 itself is killed, Linux ends its children (`leash`), the database's keeper ends the database, and what could still be
-alive is found by the next run: each process carries the run folder's name in its environment (`ending.MARKER`), so exactly ours
-are ended and nobody else's. Seeding, the tour and what is printed do not belong here.
+alive is found and ended by the next run (`ending`): exactly ours, and nobody else's. Seeding, the tour and what is
+printed do not belong here.
 """
 
 import fcntl
@@ -140,7 +140,8 @@ class Stack:
     def _begin(self) -> None:
         (self.run_dir / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
         self._claim()
-        ending.end_processes(ending.marked(self.run_dir))
+        ending.end_processes(ending.left_of(self.run_dir))
+        ending.forget(self.run_dir)
         self._secrets = self._keep_secrets()
         try:
             self.ports = Ports.choose(self._given)
@@ -193,7 +194,7 @@ class Stack:
             for child in reversed(self._children):  # the shop before the servers it calls
                 ending.end_processes(ending.group(child.process.pid))
                 child.process.wait()
-            ending.end_processes(ending.marked(self.run_dir))  # whatever left its group
+            ending.end_processes(ending.left_of(self.run_dir))  # whatever left its group
             self._children.clear()
             if self._database is not None:
                 self._database.stop(force=True)
@@ -277,12 +278,13 @@ class Stack:
                 )
         except OSError as error:
             raise StackError(f"The {name} cannot be started: {error.strerror or error}.") from error
+        ending.record(self.run_dir, process.pid)
         return Child(name, process, log)
 
     # --- waiting
 
     def await_answer(self, child: Child, answers: Callable[[], bool]) -> None:
-        """Wait until `answers()`. Raises StackError if the server dies meanwhile or takes longer than a minute and a half."""
+        """Wait until `answers()`. Raises StackError if the server dies meanwhile or takes longer than START_SECONDS."""
         deadline = time.monotonic() + START_SECONDS
         while not answers():
             self.check()

@@ -66,7 +66,7 @@ def a_stack(tmp_path: Path, **ports: str) -> Stack:
 
 
 def left_of(run_dir: Path) -> list[psutil.Process]:
-    return [process for process in ending.marked(run_dir) if process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in ending.left_of(run_dir) if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -282,6 +282,42 @@ def test_after_a_kill_of_the_supervisor_all_ends_by_itself(tmp_path: Path, data_
     until(lambda: left_of(tmp_path / "run") == [] and cluster.postmaster(data_dir / "cluster") is None)
 
 
+TITLED_SCRIPT = STUBBORN_SCRIPT.replace("import signal", "import ctypes, os, signal").replace(
+    "print(",
+    # As a server that gives itself a title: what stood in the environment is gone.
+    """
+start, end = map(int, open("/proc/self/stat").read().rpartition(") ")[2].split()[47:49])
+ctypes.memset(start, 0, end - start)
+print(""",
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the environment is overwritten in Linux's way")
+def test_a_server_that_overwrote_its_environment_is_known_by_its_session(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "GRACE_SECONDS", 0.5)
+    titled = [sys.executable, "-c", TITLED_SCRIPT, "child"]
+    process = supervisor(tmp_path, f"titled = stack.start('titled', {titled!r})", data_dir)
+    until(lambda: "here" in (tmp_path / "run" / "logs" / "titled.log").read_text())
+    process.kill()
+    process.communicate()
+    (alive,) = ending.left_of(tmp_path / "run")
+    assert ending.MARKER not in alive.environ()
+    # The same in a session that is not ours, and one that began before ours: both are left alone.
+    stranger = subprocess.Popen(titled, cwd=CLONE, start_new_session=True, stdout=subprocess.DEVNULL)
+    older = subprocess.Popen(SLEEP, cwd=CLONE, start_new_session=True, stdout=subprocess.DEVNULL)
+    with (tmp_path / "run" / ending.RECORD).open("a") as notes:
+        notes.write(f"{older.pid} {psutil.Process(older.pid).create_time() + 60}\n")
+    with a_stack(tmp_path):
+        assert not alive.is_running() or alive.status() == psutil.STATUS_ZOMBIE
+        assert ending.left_of(tmp_path / "run") == []
+    assert [stranger.poll(), older.poll()] == [None, None]
+    for other in (stranger, older):
+        other.kill()
+        other.wait()
+
+
 def test_what_survives_a_kill_of_the_supervisor_is_ended_by_the_next_run(
     tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,7 +335,7 @@ def test_what_survives_a_kill_of_the_supervisor_is_ended_by_the_next_run(
         stack.start_database()
         stack.start_mail()
     assert stranger.poll() is None
-    ending.end_processes(ending.marked(tmp_path / "another run"))
+    ending.end_processes(ending.left_of(tmp_path / "another run"))
     stranger.wait()
 
 

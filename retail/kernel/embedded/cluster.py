@@ -97,6 +97,7 @@ def ensure_keeper(folder: Path, bin_dir: Path, *, scratch: bool) -> None:
     subprocess.run(
         ["/bin/sh", "-c", '"$@" &', "sh", *command],
         cwd="/",
+        env={"PATH": "/usr/bin:/bin"},  # it lives long and needs no secrets
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
