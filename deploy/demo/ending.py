@@ -36,7 +36,7 @@ def forget(run_dir: Path) -> None:
 
 
 def left_of(run_dir: Path) -> list[psutil.Process]:
-    """What lives of all that the stacks of this folder started, their children included. Never ourselves or our parents.
+    """What lives of all that the stacks of this folder started, with children. Never ourselves or our parents.
 
     Found by the environment; a server that gives itself a title (granian) overwrites its environment, and is found by
     the session it belongs to, whose number the system gives to nobody else as long as one member lives.

@@ -1,6 +1,7 @@
 """The process that stands beside an embedded PostgreSQL and ends it when nobody uses it any more.
 
-Run as a script by `cluster.ensure_keeper`; its `stop_server` and `remove` serve the package too. Standard library only, so that it stays small.
+Run as a script by `cluster.ensure_keeper`; `stop_server` and `remove` serve the package too. Standard library only,
+so that it stays small.
 
 Every user of a server holds a shared lock on `users.lock`; the kernel of the machine takes that lock away when the
 user dies, by whatever means. The keeper waits for the exclusive lock: it comes exactly when the last user has gone,
@@ -47,7 +48,7 @@ def stop_server(pg_ctl: Path, cluster: Path) -> None:
 
 
 def _runs(cluster: Path) -> bool:
-    """False if there is no server, or one that was killed and whose parent has not noticed: pg_ctl would wait for it."""
+    """False if there is none, or one that was killed and whose parent has not noticed: pg_ctl would wait for it."""
     try:
         number = (cluster / "postmaster.pid").read_text().split("\n", 1)[0].strip()
         # The state is the first word behind the program's name, which stands in brackets.
