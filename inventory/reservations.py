@@ -72,11 +72,12 @@ class NotOnHand(Conflict):
     code, title = "not_on_hand", "These units are not on hand yet"
 
 
+# Arrays stand in sub-selects: seeing their length, the planner would plan anew at every call, which takes longer than the work.
 # {bucket} is the counter that grows: `allocated` for orders, `held` for carts. `earlier` are the holds of :held_for, which are
 # given back in the same statement, so that a cart's own holds never stand in its own way.
 _TAKE = """
     WITH demand AS (
-        SELECT * FROM unnest(CAST(:variants AS uuid[]), CAST(:locations AS uuid[]), CAST(:quantities AS integer[]))
+        SELECT * FROM unnest((SELECT CAST(:variants AS uuid[])), (SELECT CAST(:locations AS uuid[])), (SELECT CAST(:quantities AS integer[])))
                       AS demand (variant_id, location_id, quantity)
     ), locked AS (
         SELECT level.*, on_hand - allocated - held - unavailable - safety + backorder_limit AS free
@@ -115,8 +116,8 @@ _TAKE = """
         INSERT INTO reservation (id, variant_id, location_id, quantity, state, owner_id, line_id, expires_at, created_at)
         SELECT line.id, line.variant_id, line.location_id, line.quantity, '{bucket}', :owner_id, line.line_id,
                CAST(:expires_at AS timestamptz), :now
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:line_variants AS uuid[]), CAST(:line_locations AS uuid[]),
-                    CAST(:line_quantities AS integer[]), CAST(:line_ids AS uuid[]))
+        FROM unnest((SELECT CAST(:ids AS uuid[])), (SELECT CAST(:line_variants AS uuid[])), (SELECT CAST(:line_locations AS uuid[])),
+                    (SELECT CAST(:line_quantities AS integer[])), (SELECT CAST(:line_ids AS uuid[])))
              AS line (id, variant_id, location_id, quantity, line_id)
         WHERE (SELECT ok FROM verdict)
     ), moved AS (

@@ -9,7 +9,6 @@ savepoints, pooling and the statement count are the session's.
 import re
 from collections import namedtuple
 from collections.abc import Mapping
-from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
@@ -67,11 +66,14 @@ class Hot:
         text: the SQL as written, with ``:name`` parameters.
     """
 
-    __slots__ = ("_sql", "text")
+    __slots__ = ("_make", "_names", "_sql", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._sql = _BIND.sub(r"%(\1)s", text.replace("%", "%%"))
+        self._make: Any = None
+        # The server's own $1, $2 ...: psycopg would parse a long statement anew at every call to put them in.
+        self._names = list(dict.fromkeys(_BIND.findall(text)))
+        self._sql = _BIND.sub(lambda found: f"${self._names.index(found[1]) + 1}", text).encode()
 
     def run(self, session: Session, params: Mapping[str, Any]) -> Rows:
         """Execute in the session's transaction; all rows. Extra parameters are ignored.
@@ -83,13 +85,12 @@ class Hot:
         driver: Any = connection.connection.driver_connection
         count, started = db.counter(), perf_counter()
         try:
-            with driver.cursor() as cursor:
-                cursor.execute(self._sql, params)
-                if cursor.description:
-                    make = _row_type(tuple(column.name for column in cursor.description))._make
-                    rows = Rows(map(make, cursor.fetchall()))
-                else:
-                    rows = Rows()
+            with psycopg.RawCursor(driver) as cursor:
+                cursor.execute(self._sql, [params[name] for name in self._names])
+                if self._make is None:
+                    # A statement's columns never change; describing them anew would cost as much as fetching them.
+                    self._make = _maker(cursor.description)
+                rows = Rows(map(self._make, cursor.fetchall())) if self._make is not _no_rows else Rows()
         except psycopg.Error as error:
             if driver.closed:
                 connection.invalidate(error)
@@ -100,10 +101,18 @@ class Hot:
         return rows
 
 
-@lru_cache(maxsize=500)
-def _row_type(names: tuple[str, ...]) -> Any:
-    """A named tuple for these columns; nameless and repeated ones are reached by position."""
-    return namedtuple("Row", names, rename=True)  # noqa: PYI024 - the names come from the database
+def _no_rows(values: Any) -> Any:
+    """The row maker of a statement that answers nothing."""
+    return values
+
+
+def _maker(description: Any) -> Any:
+    """What makes a named tuple of a row's values; nameless and repeated columns are reached by position."""
+    if not description:
+        return _no_rows
+    factory: Any = namedtuple  # the names come from the database, which a type checker cannot follow
+    row = factory("Row", [column.name for column in description], rename=True)
+    return row._make
 
 
 def _as_sqlalchemy(error: psycopg.Error, statement: str, *, closed: bool) -> BaseException:
