@@ -303,6 +303,8 @@ def finish(session: Session, *, source: Source, references: Sequence[str], now: 
     of the same customer with the same product, and enough units not returned yet, there is exactly one. The return as a
     whole belongs to an order when each line that is goods does. Returns are taken in the order in which they happened.
     """
+    # The planner still believes these tables as small as before the import, and would loop over them.
+    session.execute(text('ANALYZE "order", order_line, "return", return_line'))
     left: dict[UUID, int] = {}
     choices: defaultdict[tuple[UUID, UUID, int], list[tuple[UUID, UUID]]] = defaultdict(list)
     for row in queries.return_candidates(session, channel=source.channel, references=references):

@@ -95,6 +95,7 @@ def run(path: Path, *, progress: Progress, batch_lines: int = BATCH_LINES) -> Ac
     if new:
         _book(path, scanned, source, from_line=begun["next_line"], batch_lines=batch_lines, progress=progress)
         with db.transaction() as session:
+            db.take_time(session)
             skipped = queries.raw_lines(session, import_id=source.import_id, reason=ALREADY)
             references = _own_references(scanned, skipped)
             history.finish(session, source=source, references=references, now=clock.now())
@@ -145,7 +146,7 @@ def account(scanned: Scan, *, new: bool) -> Account:
     Raises:
         NotFound: this file has not been imported to its end.
     """
-    with db.reading() as session:
+    with db.snapshot() as session:
         found = queries.import_of(session, file_format=FORMAT, digest=scanned.digest)
         if found is None or found["finished_at"] is None:
             raise NotFound("This file has not been imported to its end")

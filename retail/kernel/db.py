@@ -173,8 +173,13 @@ def snapshot() -> Iterator[Session]:
     with engine().connect() as connection:
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin(), Session(connection, autoflush=False) as session:
-            session.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            take_time(session)
             yield session
+
+
+def take_time(session: Session) -> None:
+    """Lift the statement time-out for the rest of this transaction: for bulk work, which nobody waits for."""
+    session.execute(sa.text("SET LOCAL statement_timeout = 0"))
 
 
 def assert_no_transaction() -> None:

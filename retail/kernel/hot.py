@@ -110,7 +110,7 @@ def _maker(description: Any) -> Any:
     """What makes a named tuple of a row's values; nameless and repeated columns are reached by position."""
     if not description:
         return _no_rows
-    factory: Any = namedtuple  # the names come from the database, which a type checker cannot follow
+    factory: Any = namedtuple  # noqa: PYI024 - the names come from the database, which a type checker cannot follow
     row = factory("Row", [column.name for column in description], rename=True)
     return row._make
 
