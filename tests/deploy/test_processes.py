@@ -80,9 +80,10 @@ def until(condition: Callable[[], bool]) -> None:
 def supervisor(tmp_path: Path, body: str, data_dir: Path | None = None) -> subprocess.Popen[str]:
     """A process of its own that opens a stack, does `body`, says `ready` and serves."""
     script = textwrap.dedent(f"""
-        import os, sys
+        import os, signal, sys
         from pathlib import Path
         from deploy.demo.processes import Stack, StackError
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may have it ignored
         environment = {{**os.environ, **{FREE_PORTS!r}}}
         data_dir = {str(data_dir)!r}
         try:

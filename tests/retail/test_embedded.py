@@ -356,27 +356,18 @@ class TestAsRoot:
         data = empty_folder / "data"
         data.mkdir()
         os.chown(data, 65534, 65534)
-        nobody = {"user": 65534, "group": 65534, "extra_groups": []}
-        pythons = [sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"]
+        nobody = {"user": 65534, "group": 65534, "extra_groups": [], "cwd": "/", "text": True}
         packages = str(Path(pytest.__file__).parents[1])
-        for python in pythons:  # a virtual environment made from root's own Python is closed to others
+        path = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{CLONE}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"}
+        for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
             with suppress(OSError):
-                if (
-                    subprocess.run([python, "-c", "import shutil"], capture_output=True, cwd="/", **nobody).returncode
-                    == 0
-                ):
+                probe = [python, "-c", "import retail.kernel.embedded"]
+                if subprocess.run(probe, env=path, capture_output=True, **nobody).returncode == 0:
                     break
         else:
-            pytest.skip("no Python that another user may run")
-        user = subprocess.Popen(
-            [python, "-c", JOIN, str(data)],
-            cwd=CLONE,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{CLONE}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"},
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            **nobody,
-        )
+            pytest.skip("this clone or its Python lies where no other user may read it")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        user = subprocess.Popen([python, "-c", JOIN, str(data)], env=path, **pipes, **nobody)
         pid = int(said(user))
         assert postmaster(data).pid == pid  # type: ignore[union-attr]
         assert postmaster(data).uids().real == 65534  # type: ignore[union-attr]

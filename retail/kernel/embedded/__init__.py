@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -178,7 +179,7 @@ def erase(data_dir: Path | None = None) -> None:
     if not folder.exists():
         return
     with place.folder_lock(folder):
-        keeper.stop_server(place.wheel_binaries() / "pg_ctl", folder / "cluster")
+        keeper.stop_server(place.binaries(folder, place.account()) / "pg_ctl", folder / "cluster")
         keeper.remove(folder)
 
 
@@ -201,7 +202,8 @@ def _start(folder: Path, settings: Mapping[str, str], *, scratch: bool) -> Embed
         except BaseException as error:
             # A start that failed, or that Ctrl-C broke off, leaves no server that nobody watches.
             if place.try_lock(descriptor, fcntl.LOCK_EX):
-                keeper.stop_server(place.wheel_binaries() / "pg_ctl", folder / "cluster")
+                with suppress(OSError, EmbeddedDatabaseError):  # the first error is the one to be told
+                    keeper.stop_server(place.binaries(folder, account) / "pg_ctl", folder / "cluster")
             handle.close()
             if isinstance(error, OSError):
                 raise refused(folder, error) from error
