@@ -40,7 +40,7 @@ def test_the_tour_runs_from_nothing_and_again_and_leaves_nothing_behind(tmp_path
         assert [step.split(".")[0] for step in steps] == ["1", "2", "3", "4", "5", "6", "7", "8"]
         assert "every sentence was checked against the running shop" in done.stdout
         references.append(next(line for line in done.stdout.splitlines() if line.strip().startswith("Order R-")))
-        assert ending.marked(run_dir.absolute()) == []
+        assert ending.left_of(run_dir.absolute()) == []
     assert references[0] != references[1]
     with embedded.start(data_dir) as server:
         audit = subprocess.run(
