@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("retail", "inventory", "orders", "loyalty", "support")
@@ -103,6 +104,12 @@ def test_every_route_is_documented_and_names_its_permission(app: Flask) -> None:
             assert operation.get("x-permission"), f"{method} {path} names no permission"
             assert operation.get("summary"), f"{method} {path} has no docstring"
             assert "500" in operation["responses"]
+
+
+def test_the_openapi_document_is_valid(app: Flask) -> None:
+    document = app.test_client().get("/api/openapi.json").json
+    assert document is not None
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
 def test_every_post_that_moves_something_needs_an_idempotency_key(app: Flask) -> None:
