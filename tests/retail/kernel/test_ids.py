@@ -73,3 +73,11 @@ def test_derived_codes_depend_on_secret_purpose_and_subject() -> None:
 @pytest.mark.parametrize("text", ["", "no", "12345678-1234-5678-1234-56781234567", "xyz", "1" * 100])
 def test_what_is_no_key_is_none(text: str) -> None:
     assert ids.parse_uuid(text) is None
+
+
+def test_keys_grow_within_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(range(1_790_000_000_000_000_000, 1_790_000_000_003_000_000, 1_000))  # a microsecond apart
+    monkeypatch.setattr(ids.time, "time_ns", lambda: next(moments))
+    made = [ids.new_id() for _ in range(3_000)]
+    assert made == sorted(made)
+    assert len({key.int >> 80 for key in made}) == 3
