@@ -86,7 +86,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     wire(settings)
     app = _SynchronousFlask("retail", static_folder=None)
-    app.config.update(docs.SMOREST_CONFIG, MAX_CONTENT_LENGTH=2_000_000, SECRET_KEY=settings.secret_key)
+    # No SECRET_KEY: Flask would prepare a signed session for every request, and nobody uses one (log-ins are rows).
+    app.config.update(docs.SMOREST_CONFIG, MAX_CONTENT_LENGTH=2_000_000)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]

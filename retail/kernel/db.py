@@ -150,16 +150,52 @@ def transaction() -> Iterator[Session]:
         _open.reset(token)
 
 
+class _Lent:
+    """A pooled connection that `reading` lends to hot statements: fetched at the first one, without a transaction's
+    bookkeeping, which would cost more than the statement's own Python."""
+
+    __slots__ = ("engine", "fairy")
+
+    def __init__(self, lender: Engine) -> None:
+        self.engine = lender
+        self.fairy: Any = None
+
+    def driver(self) -> Any:
+        """psycopg's connection, in autocommit."""
+        if self.fairy is None:
+            self.fairy = self.engine.raw_connection()
+        return self.fairy.driver_connection
+
+    def give_back(self, error: BaseException | None = None) -> None:
+        """Return it to the pool; with `error`, never use it again."""
+        fairy, self.fairy = self.fairy, None
+        if fairy is not None and error is not None:
+            fairy.invalidate(error)
+        elif fairy is not None:
+            fairy.close()
+
+
+LENT = "lent"  # the key of Session.info under which kernel.hot finds it
+
+
 @contextmanager
 def reading() -> Iterator[Session]:
     """A session for reads that are consistent statement by statement (autocommit: no BEGIN, no COMMIT)."""
     shared = _shared.get()
-    if shared is None and _autocommit is None:
-        engine()
-    bind: Engine | Connection | None = shared if shared is not None else _autocommit
-    mode: Any = "create_savepoint" if shared is not None else "conditional_savepoint"
-    with Session(bind, expire_on_commit=False, autoflush=False, join_transaction_mode=mode) as session:
-        yield session
+    if shared is not None:
+        with Session(
+            shared, expire_on_commit=False, autoflush=False, join_transaction_mode="create_savepoint"
+        ) as session:
+            yield session
+        return
+    if _autocommit is None:
+        raise RuntimeError("db.configure(settings) has not been called")
+    lent = _Lent(_autocommit)
+    try:
+        with Session(_autocommit, expire_on_commit=False, autoflush=False, info={LENT: lent}) as session:
+            yield session
+    finally:
+        lent.give_back()
 
 
 @contextmanager

@@ -81,8 +81,8 @@ class Hot:
         Raises:
             sqlalchemy.exc.DBAPIError: the same as `session.execute` would raise.
         """
-        connection = session.connection()
-        driver: Any = connection.connection.driver_connection
+        lent = session.info.get(db.LENT)
+        driver: Any = session.connection().connection.driver_connection if lent is None else lent.driver()
         count, started = db.counter(), perf_counter()
         try:
             with psycopg.RawCursor(driver) as cursor:
@@ -93,7 +93,7 @@ class Hot:
                 rows = Rows(map(self._make, cursor.fetchall())) if self._make is not _no_rows else Rows()
         except psycopg.Error as error:
             if driver.closed:
-                connection.invalidate(error)
+                (session.connection().invalidate if lent is None else lent.give_back)(error)
             raise _as_sqlalchemy(error, self.text, closed=driver.closed) from error
         if count is not None:
             count.statements += 1
