@@ -30,8 +30,10 @@ def ensure_cluster(folder: Path, bin_dir: Path, account: pwd.struct_passwd | Non
     check_space(folder, FREE_MIB_START if exists else FREE_MIB_NEW)
     if exists:
         return
-    part = folder / "cluster.part"
-    shutil.rmtree(part, ignore_errors=True)
+    for broken in folder.glob("cluster.part*"):
+        shutil.rmtree(broken, ignore_errors=True)
+    # A name of its own: the initdb of a starter that was killed may still be writing into its part.
+    part = folder / f"cluster.part-{os.getpid()}-{time.time_ns()}"
     private_dir(part, account)
     # The builtin locale sorts alike on every machine and needs nothing of the system.
     options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
