@@ -71,6 +71,30 @@ class Variant(Base):
     __table_args__ = (CheckConstraint("sku <> '' AND length(sku) <= 64", name="sku"),)
 
 
+class Barcode(Base):
+    """A code printed on goods, as a GTIN of 14 digits (GTIN-8, -12 and -13 with zeros in front); a variant has several."""
+
+    __tablename__ = "barcode"
+    gtin: Mapped[str] = mapped_column(primary_key=True)
+    variant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("variant.id"), index=True)
+    created_at: Mapped[datetime]
+    __table_args__ = (CheckConstraint("gtin ~ '^[0-9]{14}$'", name="gtin"),)
+
+
+class BundleComponent(Base):
+    """`quantity` units of a component go into one unit of a bundle. A bundle has no stock of its own, and no bundle is a
+    component."""
+
+    __tablename__ = "bundle_component"
+    bundle_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("variant.id"), primary_key=True)
+    component_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("variant.id"), primary_key=True, index=True)
+    quantity: Mapped[int]
+    __table_args__ = (
+        CheckConstraint("quantity BETWEEN 1 AND 999", name="quantity"),
+        CheckConstraint("bundle_id <> component_id", name="itself"),
+    )
+
+
 class PriceList(Base):
     """Prices of one currency, tax included or not, for the channels that point at it."""
 

@@ -15,6 +15,8 @@ PERMISSIONS = frozenset(
         "deliveries.manage",
         "stock.read",
         "stock.write",
+        "stock.work",
+        "stock.approve",
         "carts.write",
         "orders.place",
         "orders.read",
@@ -31,10 +33,12 @@ PERMISSIONS = frozenset(
     ]
 )
 CUSTOMER_PERMISSIONS = frozenset({"me", "carts.write", "orders.place", "catalog.read", "stores.read", "stock.read"})
+# stock.work is what everybody in a store does (receive, ship and take in transfers, enter counts, set damaged goods aside);
+# stock.write also changes numbers, limits and rules; stock.approve lets a large difference of a count through.
 GRANTABLE = PERMISSIONS - {"me"}  # `me` is what only a customer has
 
 _LOOK = frozenset({"catalog.read", "stores.read", "stock.read", "orders.read", "points.read"})
-_ASSOCIATE = _LOOK | {"pickups.read", "pickups.work", "carts.write", "orders.place", "till.sell"}
+_ASSOCIATE = _LOOK | {"pickups.read", "pickups.work", "carts.write", "orders.place", "till.sell", "stock.work"}
 _AGENT = _LOOK | {
     "customers.read",
     "customers.write",
@@ -47,7 +51,7 @@ _AGENT = _LOOK | {
 
 ROLES: Mapping[str, frozenset[str]] = {
     "associate": _ASSOCIATE,
-    "manager": _ASSOCIATE | {"stock.write", "orders.cancel", "orders.refund"},
+    "manager": _ASSOCIATE | {"stock.write", "stock.approve", "orders.cancel", "orders.refund"},
     "agent": _AGENT,
     "supervisor": _AGENT | {"deliveries.manage"},
     "analyst": _LOOK,

@@ -6,14 +6,14 @@ from uuid import UUID
 from flask import request
 from sqlalchemy.orm import Session
 
-from inventory import availability, queries, schemas, stock
+from inventory import availability, queries, stock
+from inventory.schemas import levels as schemas
 from retail.kernel.web import ApiBlueprint
 from retail.kernel.web.api import Call
 from retail.kernel.web.cursor import Page, decode_cursor
 
 Json = dict[str, Any]
 api = ApiBlueprint("stock", __name__, url_prefix="/api/v1", description="Stock: availability, levels, movements")
-BLUEPRINTS: list[ApiBlueprint] = [api]
 
 
 @api.read("/availability", permission="stock.read", query=schemas.AvailabilityQuery, answer=schemas.AvailabilitySchema)

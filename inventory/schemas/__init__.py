@@ -1,0 +1,1 @@
+"""What stock looks like as JSON, a module per noun."""
