@@ -20,7 +20,7 @@ from granian.server import Server
 from retail import staff, stores
 from retail.audit import Audit, Divergence
 from retail.kernel import clock, config, db, migrate, outbox
-from retail.kernel.command import attached
+from retail.kernel.command import attached, import_group, replay_group
 from retail.kernel.config import Settings
 from retail.kernel.worker import Job, Worker
 from retail.roles import ROLES
@@ -255,4 +255,4 @@ def _tell(found: Sequence[Divergence], *, every: bool) -> None:
         click.echo("Everything agrees with its history.")
 
 
-COMMANDS: list[click.Command] = [database, web, worker, people, letters, audit]
+COMMANDS: list[click.Command] = [database, web, worker, people, letters, audit, import_group, replay_group]

@@ -1,4 +1,7 @@
-"""What every command of the `retail` command line needs: settings, the database, and refusals as one sentence."""
+"""What every command of the `retail` command line needs: settings, the database, and refusals as one sentence.
+
+And two groups that several packages add commands of their own to (``@import_group.command("stock")``); retail lists them.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +15,16 @@ from retail.kernel.config import Settings, SettingsError
 from retail.kernel.errors import Problem
 
 _UNDEFINED_TABLE = "42P01"
+
+
+@click.group("import")
+def import_group() -> None:
+    """Take data over from other systems."""
+
+
+@click.group("replay")
+def replay_group() -> None:
+    """Live through a real shop's past with today's code."""
 
 
 @contextmanager
