@@ -22,6 +22,8 @@ from retail.queries.access import (
     try_code,
     use_code,
 )
+from retail.queries.barcodes import barcodes_of, variant_of_barcode, variants_by_barcode
+from retail.queries.bundles import bundles_with, components_of, lock_variants
 from retail.queries.catalog import (
     Offer,
     PriceListFacts,
@@ -78,9 +80,12 @@ __all__ = [
     "RefreshToken",
     "StaffLogin",
     "VariantName",
+    "barcodes_of",
+    "bundles_with",
     "channel_exists",
     "client_dict",
     "client_name_taken",
+    "components_of",
     "customer_by_identity",
     "customer_dict",
     "customer_facts",
@@ -102,6 +107,7 @@ __all__ = [
     "lock_identity",
     "lock_refresh_token",
     "lock_staff",
+    "lock_variants",
     "offers_for",
     "pickup_location",
     "price_list",
@@ -119,5 +125,7 @@ __all__ = [
     "try_code",
     "use_code",
     "variant_dict",
+    "variant_of_barcode",
+    "variants_by_barcode",
     "variants_by_sku",
 ]
