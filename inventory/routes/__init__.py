@@ -1,6 +1,6 @@
 """Stock over HTTP, a module per noun."""
 
-from inventory.routes import levels
+from inventory.routes import availability, levels
 from retail.kernel.web import ApiBlueprint
 
-BLUEPRINTS: list[ApiBlueprint] = [levels.api]
+BLUEPRINTS: list[ApiBlueprint] = [availability.api, levels.api]

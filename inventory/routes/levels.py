@@ -1,4 +1,4 @@
-"""Stock over HTTP: what is available, what is where and why, receipts and adjustments."""
+"""Stock over HTTP: what is where and why, receipts and adjustments."""
 
 from typing import Any
 from uuid import UUID
@@ -6,24 +6,14 @@ from uuid import UUID
 from flask import request
 from sqlalchemy.orm import Session
 
-from inventory import availability, queries, stock
+from inventory import queries, stock
 from inventory.schemas import levels as schemas
 from retail.kernel.web import ApiBlueprint
 from retail.kernel.web.api import Call
 from retail.kernel.web.cursor import Page, decode_cursor
 
 Json = dict[str, Any]
-api = ApiBlueprint("stock", __name__, url_prefix="/api/v1", description="Stock: availability, levels, movements")
-
-
-@api.read("/availability", permission="stock.read", query=schemas.AvailabilityQuery, answer=schemas.AvailabilitySchema)
-def get_availability(session: Session, call: Call, query: Json) -> Json:
-    """What can be promised now, per SKU and location.
-
-    One statement (two with `location`). 422 names every unknown SKU or location.
-    """
-    places = None if query["location"] is None else availability.locate(session, names=query["location"])
-    return {"items": availability.for_skus(session, skus=query["sku"], location_ids=places, now=call.now)}
+api = ApiBlueprint("stock", __name__, url_prefix="/api/v1", description="Stock: levels, movements")
 
 
 @api.read("/stock", permission="stock.read", query=schemas.LevelsQuery, answer=schemas.LevelPageSchema)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from inventory import availability, reservations
 from inventory.reservations import Demand
-from inventory.schemas.levels import AvailabilitySchema
+from inventory.schemas.availability import AvailabilitySchema
 from retail.kernel import db
 from retail.kernel.ids import new_id
 from tests.factories import location, variant
