@@ -1,5 +1,0 @@
-"""The console pages of this package."""
-
-from flask import Blueprint
-
-BLUEPRINTS: list[Blueprint] = []
