@@ -1,0 +1,56 @@
+"""What is on its way to a level: announced deliveries and transfers under way."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from retail.kernel.hot import Hot
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Units of one variant on their way to one location. `kind`: inbound or transfer; `due_at` None: nobody said when."""
+
+    variant_id: uuid.UUID
+    location_id: uuid.UUID
+    due_at: datetime | None
+    quantity: int
+    kind: str
+    reference: str
+    supplier: str | None = None
+
+
+# Both partial indexes hold only what is still to come, so the history of deliveries costs nothing.
+_INCOMING = Hot(
+    """
+    SELECT line.variant_id, shipment.location_id, shipment.due_at, line.outstanding, 'inbound' AS kind, shipment.reference,
+           nullif(shipment.supplier, '') AS supplier
+    FROM inbound_line AS line
+    JOIN inbound_shipment AS shipment ON shipment.id = line.shipment_id
+    WHERE line.outstanding > 0 AND line.variant_id = ANY((SELECT CAST(:variants AS uuid[]))::uuid[])
+      AND shipment.state IN ('expected', 'partly_received')
+      AND ((SELECT CAST(:locations AS uuid[])) IS NULL OR shipment.location_id = ANY((SELECT CAST(:locations AS uuid[]))::uuid[]))
+    UNION ALL
+    SELECT line.variant_id, transfer.to_location_id, transfer.due_at, line.outstanding, 'transfer', transfer.reference, NULL
+    FROM transfer_line AS line
+    JOIN transfer ON transfer.id = line.transfer_id
+    WHERE line.outstanding > 0 AND line.variant_id = ANY((SELECT CAST(:variants AS uuid[]))::uuid[])
+      AND transfer.state IN ('in_transit', 'partly_received')
+      AND ((SELECT CAST(:locations AS uuid[])) IS NULL OR transfer.to_location_id = ANY((SELECT CAST(:locations AS uuid[]))::uuid[]))
+    ORDER BY 3 NULLS LAST, 6
+    """
+)
+
+
+def incoming(
+    session: Session, *, variant_ids: Sequence[uuid.UUID], location_ids: Sequence[uuid.UUID] | None = None
+) -> list[Incoming]:
+    """What is still to come of these variants, at these locations or (None) anywhere, soonest first. One statement.
+
+    Overdue arrivals are listed too: until somebody closes them, they are expected any moment.
+    """
+    params = {"variants": list(variant_ids), "locations": None if location_ids is None else list(location_ids)}
+    return [Incoming(*row) for row in _INCOMING.run(session, params)]
