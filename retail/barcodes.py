@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from retail import events, limits, queries
+from retail import catalog, events, limits, queries
 from retail.kernel import outbox
 from retail.kernel.errors import Conflict, Invalid, NotFound
 
@@ -56,12 +56,6 @@ class UnknownBarcode(NotFound):
     code, title = "unknown_barcode", "No variant has this barcode"
 
 
-class NoSuchSku(NotFound):
-    """There is no such SKU."""
-
-    title = "There is no such SKU"
-
-
 def normalize(code: str) -> str:
     """The GTIN in `code`, as 14 digits.
 
@@ -77,8 +71,8 @@ def normalize(code: str) -> str:
         raise BarcodeInvalid
     symbology, plain = (plain[:3], plain[3:]) if plain.startswith("]") else ("", plain)
     digits = _BETWEEN_DIGITS.sub("", plain)
-    number = digits.isascii() and digits.isdigit()
-    if number and len(digits) in LENGTHS and symbology not in _ELEMENT_STRINGS:
+    number = digits.isascii() and digits.isdigit() and symbology not in _ELEMENT_STRINGS
+    if number and len(digits) in LENGTHS:
         return _checked(digits)
     if not plain or (number and len(digits) < len(_GTIN_FIELD) + 14):
         raise BarcodeInvalid(f"{len(digits)} digits: a barcode has 8, 12, 13 or 14")
@@ -125,10 +119,10 @@ def add(session: Session, *, sku: str, barcode: str, actor: str, now: datetime) 
     """Give a variant a barcode (see `normalize`); returns its GTIN of 14 digits. Giving it again changes nothing.
 
     Raises:
-        BarcodeInvalid, NoSuchSku; BarcodeTaken: naming whose it is; TooManyBarcodes: limits.BARCODES_PER_VARIANT.
+        BarcodeInvalid, catalog.NoSuchSku; BarcodeTaken: naming whose it is; TooManyBarcodes: limits.BARCODES_PER_VARIANT.
     """
     gtin = normalize(barcode)
-    variant_id = _variant(session, sku)
+    variant_id = catalog.variant_of(session, sku=sku)
     queries.lock_variants(session, variant_ids=[variant_id])
     there = queries.barcodes_of(session, variant_id=variant_id)
     if gtin in there:
@@ -146,20 +140,13 @@ def remove(session: Session, *, sku: str, barcode: str, actor: str, now: datetim
     """Take a barcode from a variant.
 
     Raises:
-        BarcodeInvalid, NoSuchSku; UnknownBarcode: the variant does not have it.
+        BarcodeInvalid, catalog.NoSuchSku; UnknownBarcode: the variant does not have it.
     """
     gtin = normalize(barcode)
-    variant_id = _variant(session, sku)
+    variant_id = catalog.variant_of(session, sku=sku)
     if session.execute(_REMOVE, {"gtin": gtin, "variant_id": variant_id}).one_or_none() is None:
         raise UnknownBarcode(f"{sku} does not have the barcode {gtin}")
     _tell(session, variant_id, gtin, linked=False, actor=actor, now=now)
-
-
-def _variant(session: Session, sku: str) -> UUID:
-    variant_id = queries.variants_by_sku(session, skus=[sku]).get(sku)
-    if variant_id is None:
-        raise NoSuchSku
-    return variant_id
 
 
 def _tell(session: Session, variant_id: UUID, gtin: str, *, linked: bool, actor: str, now: datetime) -> None:

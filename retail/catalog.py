@@ -35,6 +35,12 @@ class CatalogInvalid(Invalid):
     code, title = "catalog_invalid", "The catalog does not know this"
 
 
+class NoSuchSku(NotFound):
+    """There is no variant of this SKU."""
+
+    title = "There is no such SKU"
+
+
 @dataclass(frozen=True, slots=True)
 class NewVariant:
     """A SKU to be made, with its options such as ``{"size": "M"}``."""
@@ -170,6 +176,18 @@ def key_of(session: Session, *, product: str) -> UUID:
     if found is None:
         raise NotFound("There is no such product")
     return found
+
+
+def variant_of(session: Session, *, sku: str) -> UUID:
+    """The id of a variant.
+
+    Raises:
+        NoSuchSku: there is none.
+    """
+    variant_id = queries.variants_by_sku(session, skus=[sku]).get(sku)
+    if variant_id is None:
+        raise NoSuchSku
+    return variant_id
 
 
 def _insert_variants(session: Session, product_id: UUID, variants: Sequence[NewVariant], now: datetime) -> None:

@@ -25,6 +25,7 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("DELETE", "/api/v1/carts/<uuid:cart_id>/hold"): {"conflict": _TWICE},
     ("DELETE", "/api/v1/clients/<uuid:client_id>/keys/<key_id>"): {"conflict": _TWICE},
     ("DELETE", "/api/v1/customers/<customer>/identities/<uuid:identity_id>"): {"conflict": _TWICE},
+    ("DELETE", "/api/v1/variants/<path:sku>/barcodes/<path:barcode>"): {"conflict": _TWICE},
     ("GET", "/api/v1/me"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/points"): {"invalid": _NOTHING_GIVEN},
     ("POST", "/api/v1/price-lists/<price_list>/prices"): {"conflict": "a price is only followed by another one"},

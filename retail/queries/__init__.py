@@ -23,7 +23,7 @@ from retail.queries.access import (
     use_code,
 )
 from retail.queries.barcodes import barcodes_of, variant_of_barcode, variants_by_barcode
-from retail.queries.bundles import bundles_with, components_of, lock_variants
+from retail.queries.bundles import bundles_with, component_dicts, components_of, lock_variant_alone, lock_variants
 from retail.queries.catalog import (
     Offer,
     PriceListFacts,
@@ -85,6 +85,7 @@ __all__ = [
     "channel_exists",
     "client_dict",
     "client_name_taken",
+    "component_dicts",
     "components_of",
     "customer_by_identity",
     "customer_dict",
@@ -107,6 +108,7 @@ __all__ = [
     "lock_identity",
     "lock_refresh_token",
     "lock_staff",
+    "lock_variant_alone",
     "lock_variants",
     "offers_for",
     "pickup_location",

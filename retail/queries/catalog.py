@@ -125,12 +125,13 @@ _PRICES = """
                     FROM price AS r JOIN price_list AS a ON a.id = r.price_list_id
                     WHERE r.variant_id = v.id AND r.valid_from <= :now
                     ORDER BY a.code, r.valid_from DESC) AS n), '[]')"""
+_GTINS = "ARRAY(SELECT gtin FROM barcode WHERE variant_id = v.id ORDER BY gtin)"
 _PRODUCT = f"""
     SELECT p.id, p.code, p.title, p.title_ja, p.description, p.category, p.tax_class_code AS tax_class, p.status,
            p.version, p.created_at, p.updated_at,
            coalesce((SELECT json_agg(json_build_object(
                          'id', v.id, 'sku', v.sku, 'title', v.title, 'title_ja', v.title_ja, 'options', v.options,
-                         'prices', {_PRICES}) ORDER BY v.sku)
+                         'barcodes', {_GTINS}, 'prices', {_PRICES}) ORDER BY v.sku)
                      FROM variant AS v WHERE v.product_id = p.id), '[]') AS variants
     FROM product AS p
     WHERE """  # noqa: S608 - constants of this module
@@ -147,8 +148,8 @@ _PRODUCTS = text(
 )
 _VARIANT = text(
     f"""
-    SELECT v.id, v.sku, v.title, v.title_ja, v.options, {_PRICES} AS prices, p.id AS product_id, p.code AS product_code,
-           p.title AS product_title, p.title_ja AS product_title_ja, p.tax_class_code AS tax_class, p.status
+    SELECT v.id, v.sku, v.title, v.title_ja, v.options, {_GTINS} AS barcodes, {_PRICES} AS prices,
+           p.id AS product_id, p.code AS product_code, p.title AS product_title, p.title_ja AS product_title_ja, p.tax_class_code AS tax_class, p.status
     FROM variant AS v JOIN product AS p ON p.id = v.product_id WHERE v.sku = :sku
     """  # noqa: S608 - constants of this module
 )

@@ -1,11 +1,12 @@
 """The ground floor's API: catalog, stores, customers, staff, API clients, log-in, dead letters."""
 
 from retail.kernel.web import ApiBlueprint
-from retail.routes import access, auth, catalog, customers, deliveries, stores
+from retail.routes import access, auth, barcodes, catalog, customers, deliveries, stores
 
 BLUEPRINTS: list[ApiBlueprint] = [
     auth.blueprint,
     catalog.blueprint,
+    barcodes.blueprint,
     stores.blueprint,
     customers.blueprint,
     access.blueprint,

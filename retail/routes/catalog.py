@@ -85,7 +85,7 @@ def get_variant(*, session: Session, call: Call, sku: str) -> dict[str, Any]:
     """One variant by SKU, with its product and present prices."""
     found = queries.variant_dict(session, sku=sku, now=call.now)
     if found is None:
-        raise NotFound("There is no such SKU")
+        raise catalog.NoSuchSku
     return found
 
 

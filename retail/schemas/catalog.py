@@ -30,6 +30,7 @@ class ProductVariantSchema(ma.Schema):
     title = ma.fields.String(required=True)
     title_ja = ma.fields.String(required=True, allow_none=True)
     options = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String(), required=True)
+    barcodes = ma.fields.List(ma.fields.String(), required=True, metadata={"description": "GTINs of 14 digits"})
     prices = ma.fields.List(ma.fields.Nested(VariantPriceSchema), required=True)
 
 
