@@ -27,6 +27,8 @@ COUNT_APPROVAL_ABOVE = (
     5  # units of difference on one line that nobody has to approve, where a count does not say otherwise
 )
 QUANTITY_PER_MOVEMENT = 1_000_000
+UNITS_PER_LEVEL = 1_000_000_000  # what a stock write from outside may leave on hand; the column holds twice that
+SOURCE_CHARACTERS = 64
 HOLDS_PER_OWNER = 20
 HOLD_SECONDS = 15 * 60
 HOLD_SECONDS_LONGEST = 60 * 60
