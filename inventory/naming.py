@@ -44,13 +44,14 @@ def variants_of(session: Session, *, lines: Sequence[Mapping[str, Any]]) -> list
         else:
             errors.append(_error(position, lines[position - 1], "unknown_barcode", "No variant has this barcode"))
     ordered = sorted(skus)
+    found: dict[str, UUID] = {}
     try:
         found = stock.variants(session, skus=[skus[position] for position in ordered])
     except UnknownSku as refused:
-        # its lines are those of the SKUs alone
-        errors += [dict(error) | {"line": ordered[error["line"] - 1]} for error in refused.errors]
-        if not gtins and len(ordered) == len(lines):
+        if len(ordered) == len(lines) and not gtins:
             raise
+        # it counted the lines that have a SKU alone
+        errors += [dict(error) | {"line": ordered[error["line"] - 1]} for error in refused.errors]
     if errors:
         raise UnknownGoods(
             "Lines " + ", ".join(str(error["line"]) for error in errors) + " name nothing in the catalog",
