@@ -2,8 +2,8 @@
 
 from flask import Blueprint
 
-from inventory.console import frame, lookup
+from inventory.console import counts, frame, levels, lookup, receiving
 
 BLUEPRINTS: list[Blueprint] = [frame.pages]
 
-__all__ = ["BLUEPRINTS", "lookup"]
+__all__ = ["BLUEPRINTS", "counts", "levels", "lookup", "receiving"]  # imported for the pages they add

@@ -9,7 +9,7 @@ from flask import g, request
 from sqlalchemy.orm import Session
 
 from inventory import queries
-from inventory.console.words import CAUSES, DONE, EXPLANATIONS, STATES
+from inventory.console.words import DONE, EXPLANATIONS, WORDS
 from retail import queries as ground
 from retail.kernel import i18n
 from retail.kernel.auth import Principal
@@ -27,6 +27,7 @@ MENU = [NavItem(N_("Stock"), ROOT, "stock.read", N_("Look up, receive, adjust, t
 TABS = (
     ("lookup", ROOT, "stock.read", N_("Look up")),
     ("receiving", f"{ROOT}/receiving", "stock.work", N_("Receive")),
+    ("counts", f"{ROOT}/counts", "stock.work", N_("Count")),
 )
 pages = PageBlueprint(
     "stock_console",
@@ -48,8 +49,7 @@ def show(template: str, session: Session, call: Call, *, tab: str, **context: An
         stores=stores,
         store=store_of(session, call, stores),
         faults=line_faults(),
-        causes=CAUSES,
-        states=STATES,
+        words=WORDS,
         here_path=request.path,
         now=call.now,
         notice=_notice(),

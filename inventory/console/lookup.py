@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from inventory import availability, queries
 from inventory.console.fields import FOUND_MOST, find
-from inventory.console.frame import own_store, pages, show, store_of, target
+from inventory.console.frame import pages, show, store_of, target
 from inventory.console.words import REASONS
 from retail.kernel.errors import NotFound
 from retail.kernel.web.api import Call
@@ -22,7 +22,7 @@ def look_up(session: Session, call: Call) -> Any:
     if len(found) == 1:
         return redirect(target("/item", store, sku=found[0]["sku"]), 303)
     ids = [one["variant_id"] for one in found]
-    here = (
+    units_here = (
         {
             level["variant_id"]: level["available"]
             for level in queries.levels_for(session, location_id=store["id"], variant_ids=ids, now=call.now)
@@ -37,7 +37,7 @@ def look_up(session: Session, call: Call) -> Any:
         tab="lookup",
         q=typed,
         found=found,
-        here=here,
+        units_here=units_here,
         more=len(found) == FOUND_MOST,
     )
 

@@ -9,8 +9,19 @@ Words = Mapping[str, str]
 DONE: Words = {
     "received": N_("Received."),
     "adjusted": N_("Adjusted."),
+    "count_begun": N_("The count has begun."),
+    "counted": N_("Entered."),
+    "approved": N_("Approved."),
+    "sent_back": N_("Sent back to be counted again."),
+    "count_closed": N_("The count is complete."),
+    "count_cancelled": N_("The count is cancelled."),
 }
-STATES: Words = {}
+COUNT_STATES: Words = {
+    "open": N_("Under way"),
+    "approval": N_("Waiting for approval"),
+    "applied": N_("Done"),
+    "cancelled": N_("Cancelled"),
+}
 CAUSES: Words = {
     "receive": N_("Received"),
     "adjust": N_("Adjusted"),
@@ -28,5 +39,31 @@ REASONS: Words = {
 }
 EXPLANATIONS: Words = {
     "nothing_found": N_("Nothing has this barcode, SKU or name."),
+    "bundle_has_no_stock": N_("A bundle has no stock of its own: take what it consists of."),
+    "unknown_goods": N_("Not in the catalog: please check what is marked below."),
+    "unknown_barcode": N_("Nothing has this barcode."),
+    "barcode_invalid": N_("This is not a complete barcode. Please scan it again."),
+    "below_promised": N_(
+        "%(on_hand)s on hand, and less would be left than is promised. At most %(lowest_delta)s is possible."
+    ),
+    "reason_invalid": N_("The reason does not fit: choose another reason, or the other direction."),
+    "already_recorded": N_("This was recorded before."),
+    "nothing_to_count": N_("There is nothing to count there."),
+    "too_many_lines": N_("Too many lines for one count: count shelf by shelf."),
+    "scope_invalid": N_("Choose what to count."),
+    "duplicate_line": N_("A line stands here twice."),
+    "not_on_list": N_("This is not on the list to be counted."),
+    "line_settled": N_("A line has been counted to its end, or waits for approval."),
+    "line_applied": N_("Counted already."),
+    "line_approval": N_("Waits for approval."),
+    "line_open": N_("Not counted yet."),
+    "line_recount": N_("To be counted again."),
+    "line_rejected": N_("Left out."),
+    "count_closed": N_("The count is closed."),
+    "not_waiting": N_("This does not wait for approval."),
+    "own_count": N_("Somebody else has to decide about what you counted."),
+    "count_overtaken": N_("So much has been sold since that the count no longer fits. Have it counted again."),
+    "count_unsettled": N_("Some differences are neither counted again nor approved."),
     "unknown_sku": N_("Not in the catalog: please check the SKU."),
 }
+WORDS: Mapping[str, Words] = {"causes": CAUSES, "count_states": COUNT_STATES, "reasons": REASONS}

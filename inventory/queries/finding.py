@@ -19,7 +19,11 @@ _VARIANT = """
     FROM variant AS v JOIN product AS p ON p.id = v.product_id
 """
 _EXACTLY = text(
-    _VARIANT + "WHERE v.sku = ANY(:skus) OR v.id = (SELECT variant_id FROM barcode WHERE gtin = :gtin) ORDER BY v.sku"
+    _VARIANT
+    + """
+    WHERE v.sku = ANY(:skus) OR v.id = (SELECT variant_id FROM barcode WHERE gtin = :gtin)
+    ORDER BY v.sku
+    """  # noqa: S608 - a constant
 )
 # Every word somewhere: in the SKU, a title or an option. Full and half width are one (the titles of a Japanese catalog
 # mix them), and so are upper and lower case. What begins with the first word stands first.
