@@ -22,7 +22,8 @@ SOURCES = [
 ]
 EDGES = {"routes", "console", "handlers", "jobs", "commands"}
 MOVING = re.compile(
-    r"/(holds?|cancellation|refunds|returns|picking|ready|collection|code|receipts|adjustments|contacts|redelivery|orders)$"
+    r"/(holds?|cancellation|refunds|returns|picking|ready|collection|code|receipts|adjustments|contacts|redelivery|orders"
+    r"|stock-counts|entries|approval|completion)$"
 )
 
 

@@ -339,8 +339,9 @@ def test_an_entry_sent_twice_is_entered_once(store: Store) -> None:
 def test_who_enters(store: Store, session: Session, unchanged: Unchanged) -> None:
     count = store.begin().json["reference"]
     stranger = staff(session, "associate", locations=[location(session).id])
+    analyst = staff(session, "analyst")
     with unchanged():
-        assert store.enter(count, (store.tea.sku, 10), actor=staff(session, "analyst")).status_code == 403
+        assert store.enter(count, (store.tea.sku, 10), actor=analyst).status_code == 403
         assert store.enter(count, (store.tea.sku, 10), actor=stranger).status_code == 404
 
 
@@ -597,6 +598,7 @@ def test_one_count_is_found_by_reference_or_id(store: Store, session: Session, a
 
 def test_a_count_of_nothing_ever_stocked(session: Session, api: Api, unchanged: Unchanged) -> None:
     place: Place = location(session)
+    admin = api(staff(session, "admin"))
     with unchanged():
-        answer = api(staff(session, "admin")).post("/stock-counts", json={"location": place.code}, key="none")
+        answer = admin.post("/stock-counts", json={"location": place.code}, key="none")
     assert (answer.status_code, answer.json["code"]) == (422, "nothing_to_count")
