@@ -52,6 +52,7 @@ from retail.kernel import auth, config, db, outbox
 from retail.kernel.config import Settings
 from retail.kernel.web import docs, ops, problems, requests
 from retail.kernel.worker import Job
+from retail.shop import Shop
 
 ROOMS = (retail, inventory, loyalty, orders, support)
 MIGRATION_HEAD = Path(__file__).parent / "migrations" / "HEAD"
@@ -110,7 +111,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 @click.pass_context
 def main(context: click.Context) -> None:
     """Omnichannel retail operations: one stock, one order, one points balance, one customer."""
-    context.obj = retail.commands.Shop(wire, JOBS, AUDITS)
+    context.obj = Shop(wire, JOBS, AUDITS)
 
 
 for _command in chain.from_iterable(room.commands.COMMANDS for room in (*ROOMS, bench, deploy.demo)):

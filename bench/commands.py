@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from retail.kernel import config, db
+from retail.kernel import config, db, scratch
 
 BUILD = Path("build")
 
@@ -33,12 +33,12 @@ def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool) 
     size = Size(4, 300, 1000, 3000) if small else Size()
     console = Console()
     run = secrets.token_hex(4)
-    with shop.server(_settings()) as server:
+    with scratch.server(_settings()) as server:
         console.print("preparing data (once per schema, a minute or two) ...")
         template = shop.template_for(server, size)
-        with shop.scratch_database(server, f"retail_bench_run_{run}", template) as scratch:
+        with scratch.database(server, "retail_bench_run", template) as made:
             figures = measure.measure(
-                scratch,
+                made,
                 size=size,
                 environment={"SECRET_KEY": secrets.token_hex(32), "RETAIL_ENV": "production"},
                 clients=clients,
@@ -86,15 +86,15 @@ def prove() -> None:
 @click.option("--no-kill", is_flag=True, help="Leave the web server alive.")
 def oversell(buyers: int, units: int, seed: int, no_kill: bool) -> None:
     """Let BUYERS fight over HTTP for UNITS of one article while the web server is killed: exactly UNITS are sold."""
-    from bench import fighting, shop
+    from bench import fighting
 
     if buyers < units:
         raise click.UsageError("there must be at least as many buyers as units")
     with (
-        shop.server(_settings()) as server,
-        shop.scratch_database(server, f"retail_prove_{secrets.token_hex(4)}") as scratch,
+        scratch.server(_settings()) as server,
+        scratch.database(server, "retail_prove") as made,
     ):
-        settings = replace(_settings(), database_url=scratch.url)
+        settings = replace(_settings(), database_url=made.url)
         db.configure(settings)
         try:
             sold_right = fighting.oversell(

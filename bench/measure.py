@@ -11,7 +11,8 @@ from bench import limits, load, pgbench
 from bench.data import Size, customer_id
 from bench.load import Outcome, http_request
 from bench.server import WebServer, web
-from bench.shop import AGENT_TOKEN, CLIENT_KEY, Scratch
+from bench.shop import AGENT_TOKEN, CLIENT_KEY
+from retail.kernel.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ def measure(
 def _limit(scratch: Scratch, scenario: Scenario, clients: int, seconds: float, round_number: int) -> None:
     found = pgbench.run(
         scenario.limit,
-        pgbench=scratch.pgbench,
+        pgbench=scratch.program("pgbench"),
         environment=scratch.libpq,
         clients=clients,
         seconds=seconds,

@@ -2,20 +2,18 @@
 
 import csv
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from orders.importers import running
 from orders.importers.online_retail import REASONS
 from orders.importers.running import Account
 from retail.kernel.command import attached, import_group
+from retail.kernel.progress import told
 
 PLAIN_WIDTH = 110
 STEPS = {"reading": "Reading the file", "booking": "Booking", "checking": "Reconciling"}
@@ -39,32 +37,11 @@ def online_retail(file: Path, report: bool, reason: str | None, batch_lines: int
         if report:
             _print_report(file, reason)
             return
-        with _progress() as progress:
+        with told(STEPS, "lines") as progress:
             account = running.run(file, progress=progress, batch_lines=batch_lines)
     _print_account(account)
     if not account.reconciled:
         raise click.ClickException("The totals do not reconcile with the file: see the table.")
-
-
-@contextmanager
-def _progress() -> Iterator[running.Progress]:
-    """A bar on a terminal, a line every tenth of the way elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        said: set[tuple[str, int]] = set()
-
-        def say(step: str, done: int, total: int) -> None:
-            tenth = done * 10 // total if total else 0
-            if (step, tenth) not in said:
-                said.add((step, tenth))
-                click.echo(f"{STEPS[step]}: {done:,} of {total:,} lines" if total else f"{STEPS[step]} ...", err=True)
-
-        yield say
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        tasks = {step: bar.add_task(text, total=None, visible=False) for step, text in STEPS.items()}
-        yield lambda step, done, total: bar.update(tasks[step], completed=done, total=total or None, visible=True)
 
 
 def _print_account(account: Account) -> None:

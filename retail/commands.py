@@ -5,10 +5,6 @@ Settings come from the environment; without `DATABASE_URL` the embedded PostgreS
 
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import groupby
 from typing import TextIO
 from uuid import UUID
 
@@ -18,33 +14,14 @@ from granian.constants import Interfaces
 from granian.server import Server
 
 from retail import staff, stores
-from retail.audit import Audit, Divergence
 from retail.kernel import clock, config, db, migrate, outbox
 from retail.kernel.command import attached, import_group, replay_group
-from retail.kernel.config import Settings
-from retail.kernel.worker import Job, Worker
+from retail.kernel.worker import Worker
 from retail.roles import ROLES
+from retail.shop import Shop, tell
 
 GIVE_UP_SECONDS = 30  # a web process that does not end by itself is ended
 DEAD_LETTERS_SHOWN = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """What app.py hands to the commands, since nobody imports app: how a process is wired, the timetable, the audits."""
-
-    wire: Callable[[Settings], None]
-    jobs: Sequence[Job]
-    audits: Sequence[Audit]
-
-    @contextmanager
-    def opened(self) -> Iterator[Settings]:
-        """The database, with events going to their handlers; what is wired already stays."""
-        wired = db.is_configured()
-        with attached() as settings:
-            if not wired:
-                self.wire(settings)
-            yield settings
 
 
 @click.group("db")
@@ -223,8 +200,8 @@ def audit(shop: Shop, repair: bool, yes: bool) -> None:
     Names the first divergent row of each ledger; with --repair every row and what it would become.
     """
     with shop.opened():
-        found = _compare(shop)
-        _tell(found, every=repair)
+        found = shop.divergences()
+        tell(found, every=repair)
         repairs = [item for item in found if item.repair is not None]
         if repair and repairs:
             if not yes:
@@ -232,27 +209,10 @@ def audit(shop: Shop, repair: bool, yes: bool) -> None:
             for item in repairs:
                 with db.transaction() as session:
                     item.repair(session)  # type: ignore[misc]  # chosen above
-            found = _compare(shop)
-            _tell(found, every=False)
+            found = shop.divergences()
+            tell(found, every=False)
         if found:
             raise click.exceptions.Exit(1)
-
-
-def _compare(shop: Shop) -> list[Divergence]:
-    """All ledgers at one moment, so that a sale in between is no difference."""
-    with db.snapshot() as session:
-        return [item for divergences in shop.audits for item in divergences(session)]
-
-
-def _tell(found: Sequence[Divergence], *, every: bool) -> None:
-    for ledger, items in groupby(sorted(found, key=lambda item: item.ledger), key=lambda item: item.ledger):
-        rows = list(items)
-        click.echo(f"{ledger}: {len(rows)} {'row differs' if len(rows) == 1 else 'rows differ'}")
-        for row in rows if every else rows[:1]:
-            remark = "" if row.repair or not every else "  (a person must decide)"
-            click.echo(f"  {row.key}: stored {row.stored}; its history says {row.rebuilt}{remark}")
-    if not found:
-        click.echo("Everything agrees with its history.")
 
 
 COMMANDS: list[click.Command] = [database, web, worker, people, letters, audit, import_group, replay_group]

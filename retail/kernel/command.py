@@ -35,7 +35,7 @@ def attached() -> Iterator[Settings]:
     Raises:
         click.ClickException: with one sentence, for anything a person can do something about.
     """
-    try:
+    with explained():
         if db.is_configured():
             yield config.current()
             return
@@ -47,6 +47,17 @@ def attached() -> Iterator[Settings]:
                 settings = replace(settings, database_url=server.url)
                 migrate.upgrade(settings)
                 yield from _with(settings)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Refusals and failures inside the block as one sentence and exit status 1.
+
+    Raises:
+        click.ClickException: for anything a person can do something about.
+    """
+    try:
+        yield
     except Problem as problem:
         raise click.ClickException(_sentence(problem)) from problem
     except (SettingsError, embedded.EmbeddedDatabaseError) as error:
