@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from bench.data import Size
 from bench.pgbench import inline, script
-from inventory import availability, reservations
+from inventory import reservations
+from inventory.queries import availability
 from loyalty import queries as loyalty_queries
 from loyalty.ledger import holds
 from orders.queries import orders as order_queries
@@ -118,8 +119,8 @@ def _write(lines: int) -> str:
 
 def availability_of_one(size: Size) -> str:
     """One SKU over all locations: the route's one statement."""
-    values = {"skus": "ARRAY['SKU-' || CAST(:v AS bigint)]", "now": NOW}
-    return script([f"v random(1, {size.skus})"], [inline(availability._EVERYWHERE.text, values)], transaction=False)
+    values = {"skus": "ARRAY['SKU-' || CAST(:v AS bigint)]", "channel": "'web'", "now": NOW}
+    return script([f"v random(1, {size.skus})"], [inline(availability.EVERYWHERE.text, values)], transaction=False)
 
 
 def context(size: Size) -> str:

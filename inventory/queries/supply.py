@@ -23,25 +23,26 @@ class Incoming:
     supplier: str | None = None
 
 
-# Both partial indexes hold only what is still to come, so the history of deliveries costs nothing.
-_INCOMING = Hot(
-    """
-    SELECT line.variant_id, shipment.location_id, shipment.due_at, line.outstanding, 'inbound' AS kind, shipment.reference,
-           nullif(shipment.supplier, '') AS supplier
+# {which} chooses the lines. Both partial indexes hold only what is still to come, so the history of deliveries costs nothing.
+ARRIVING = """
+    SELECT line.variant_id, shipment.location_id, shipment.due_at, line.outstanding AS quantity, 'inbound' AS kind,
+           shipment.reference, nullif(shipment.supplier, '') AS supplier
     FROM inbound_line AS line
     JOIN inbound_shipment AS shipment ON shipment.id = line.shipment_id
-    WHERE line.outstanding > 0 AND line.variant_id = ANY((SELECT CAST(:variants AS uuid[]))::uuid[])
-      AND shipment.state IN ('expected', 'partly_received')
-      AND ((SELECT CAST(:locations AS uuid[])) IS NULL OR shipment.location_id = ANY((SELECT CAST(:locations AS uuid[]))::uuid[]))
+    WHERE line.outstanding > 0 AND shipment.state IN ('expected', 'partly_received') AND {which}
     UNION ALL
     SELECT line.variant_id, transfer.to_location_id, transfer.due_at, line.outstanding, 'transfer', transfer.reference, NULL
     FROM transfer_line AS line
     JOIN transfer ON transfer.id = line.transfer_id
-    WHERE line.outstanding > 0 AND line.variant_id = ANY((SELECT CAST(:variants AS uuid[]))::uuid[])
-      AND transfer.state IN ('in_transit', 'partly_received')
-      AND ((SELECT CAST(:locations AS uuid[])) IS NULL OR transfer.to_location_id = ANY((SELECT CAST(:locations AS uuid[]))::uuid[]))
-    ORDER BY 3 NULLS LAST, 6
-    """
+    WHERE line.outstanding > 0 AND transfer.state IN ('in_transit', 'partly_received') AND {which}
+"""
+# Arrays in sub-selects: the planner must not plan anew for each length.
+_INCOMING = Hot(
+    f"""
+    SELECT * FROM ({ARRIVING.format(which="line.variant_id = ANY(CAST((SELECT CAST(:variants AS uuid[])) AS uuid[]))")}) AS arrival
+    WHERE (SELECT CAST(:locations AS uuid[])) IS NULL OR location_id = ANY(CAST((SELECT CAST(:locations AS uuid[])) AS uuid[]))
+    ORDER BY due_at NULLS LAST, reference
+    """  # noqa: S608 - a constant
 )
 
 

@@ -1,0 +1,182 @@
+"""The plain question, what can be sold now: as few steps per row as Python allows."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from inventory.queries import availability as queries
+from retail.kernel.errors import Invalid
+
+
+class UnknownSku(Invalid):
+    """At least one SKU is not in the catalog; `errors` names each."""
+
+    code, title = "unknown_sku", "Unknown SKU"
+
+
+class UnknownChannel(Invalid):
+    """There is no such channel."""
+
+    code, title = "unknown_channel", "Unknown channel"
+
+
+def refuse_unknown_channel(channel: str | None) -> UnknownChannel:
+    """The refusal of a channel that does not exist."""
+    return UnknownChannel(
+        f"There is no channel {channel}", errors=[{"field": "channel", "code": "unknown_channel", "detail": channel}]
+    )
+
+
+def refuse_unknown_skus(skus: Iterable[str]) -> UnknownSku:
+    """The refusal of SKUs that are not in the catalog, each once."""
+    unknown = list(dict.fromkeys(skus))
+    return UnknownSku(
+        "Not in the catalog: " + ", ".join(unknown),
+        errors=[{"field": "sku", "code": "unknown_sku", "sku": sku, "detail": sku} for sku in unknown],
+    )
+
+
+def available_now(
+    session: Session,
+    *,
+    skus: Sequence[str],
+    location_ids: Sequence[uuid.UUID] | None,
+    channel: str | None,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """`for_skus` without its options. One statement."""
+    params: dict[str, Any] = {"skus": list(dict.fromkeys(skus)), "channel": channel, "now": now}
+    if location_ids is None:
+        rows = queries.EVERYWHERE.run(session, params)
+    else:
+        rows = queries.AT_LOCATIONS.run(session, params | {"location_ids": list(location_ids)})
+    if rows and not rows[0][-1]:
+        raise refuse_unknown_channel(channel)
+    answer: list[dict[str, Any]] = []
+    unknown: list[str] = []
+    parts: dict[str, _Bundle] = {}
+    item: dict[str, Any] = {"sku": None}
+    for (
+        sku,
+        variant_id,
+        title,
+        title_ja,
+        component,
+        quantity,
+        place,
+        code,
+        name,
+        name_ja,
+        on_hand,
+        allocated,
+        held,
+        unavailable,
+        safety,
+        buffer,
+        backorder_limit,
+        releases_at,
+        _,
+    ) in rows:
+        if sku != item["sku"]:
+            if variant_id is None:
+                unknown.append(sku)
+                continue
+            item = {
+                "sku": sku,
+                "variant_id": variant_id,
+                "title": title,
+                "title_ja": title_ja,
+                "bundle": component is not None,
+                "available": 0,
+                "orderable": 0,
+                "preorder": None,
+                "locations": [],
+            }
+            answer.append(item)
+        free = on_hand - allocated - held - unavailable - safety - buffer
+        available, orderable = max(0, free), max(0, free + backorder_limit)
+        if releases_at is not None and releases_at > now:
+            available = 0
+            note_release(item, releases_at)
+        if component is not None:
+            bundle = parts.get(sku)
+            if bundle is None:
+                bundle = parts[sku] = _Bundle()
+            bundle.add(component, place, code, name, name_ja, available // quantity, orderable // quantity)
+            continue
+        if place is None:
+            continue
+        item["available"] += available
+        item["orderable"] += orderable
+        item["locations"].append(
+            {
+                "location": {"id": place, "code": code, "name": name, "name_ja": name_ja},
+                "on_hand": on_hand,
+                "allocated": allocated,
+                "held": held,
+                "unavailable": unavailable,
+                "safety": safety,
+                "buffer": buffer,
+                "backorder_limit": backorder_limit,
+                "available": available,
+                "orderable": orderable,
+            }
+        )
+    if unknown:
+        raise refuse_unknown_skus(unknown)
+    if parts:
+        for item in answer:
+            if item["bundle"]:
+                parts[item["sku"]].fold_into(item)
+    return answer
+
+
+def note_release(item: dict[str, Any], releases_at: datetime) -> None:
+    """Say that the item is not released yet; of several components the last counts."""
+    later = releases_at.isoformat()
+    if item["preorder"] is None or datetime.fromisoformat(item["preorder"]["releases_at"]) < releases_at:
+        item["preorder"] = {"releases_at": later}
+
+
+class _Bundle:
+    """What the components of one bundle make at each location; one that has never been somewhere makes nothing there."""
+
+    __slots__ = ("components", "places")
+
+    def __init__(self) -> None:
+        self.components: set[str] = set()
+        self.places: dict[str, tuple[dict[str, Any], list[int], list[int]]] = {}
+
+    def add(
+        self,
+        component: str,
+        place: str | None,
+        code: str,
+        name: str,
+        name_ja: str | None,
+        available: int,
+        orderable: int,
+    ) -> None:
+        """One component at one location: how many bundles it is enough for."""
+        self.components.add(component)
+        if place is not None:
+            location = {"id": place, "code": code, "name": name, "name_ja": name_ja}
+            _, here, ordered = self.places.setdefault(place, (location, [], []))
+            here.append(available)
+            ordered.append(orderable)
+
+    def fold_into(self, item: dict[str, Any]) -> None:
+        """Write the bundle's locations and totals."""
+        for location, here, ordered in self.places.values():
+            complete = len(here) == len(self.components)
+            entry = {
+                "location": location,
+                "available": min(here) if complete else 0,
+                "orderable": min(ordered) if complete else 0,
+            }
+            item["available"] += entry["available"]
+            item["orderable"] += entry["orderable"]
+            item["locations"].append(entry)
