@@ -42,12 +42,14 @@ pages = PageBlueprint(
 def show(template: str, session: Session, call: Call, *, tab: str, **context: Any) -> str:
     """A stock page: its tab, the stores to choose from, the one chosen, what was done, and the words for codes."""
     stores = stores_of(session, call.principal)
+    store = store_of(session, call, stores)
     return render(
         template,
         tab=tab,
         tabs=[one for one in TABS if call.principal.may(one[2])],
         stores=stores,
-        store=store_of(session, call, stores),
+        store=store,
+        zone=store["zone"] if store else "Asia/Tokyo",
         faults=line_faults(),
         words=WORDS,
         here_path=request.path,

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from inventory import availability, queries
 from inventory.console.fields import FOUND_MOST, find
 from inventory.console.frame import pages, show, store_of, target
-from inventory.console.words import REASONS
 from retail.kernel.errors import NotFound
 from retail.kernel.web.api import Call
 
@@ -21,15 +20,11 @@ def look_up(session: Session, call: Call) -> Any:
     found = find(session, typed) if typed else []
     if len(found) == 1:
         return redirect(target("/item", store, sku=found[0]["sku"]), 303)
-    ids = [one["variant_id"] for one in found]
-    units_here = (
-        {
-            level["variant_id"]: level["available"]
-            for level in queries.levels_for(session, location_id=store["id"], variant_ids=ids, now=call.now)
-        }
-        if store is not None and ids
-        else {}
-    )
+    units_here = {}
+    if store is not None and found:
+        skus = [one["sku"] for one in found]
+        answers = availability.for_skus(session, skus=skus, location_ids=[store["id"]], now=call.now)
+        units_here = {one["sku"]: one["available"] for one in answers}
     return show(
         "stock/look_up.html",
         session,
@@ -50,12 +45,10 @@ def item(session: Session, call: Call) -> Any:
     if found is None:
         raise NotFound
     store = store_of(session, call)
-    answer = availability.for_skus(session, skus=[sku], location_ids=None, now=call.now)[0]
-    own = store["code"] if store else None
-    places = sorted(
-        answer["locations"],
-        key=lambda one: (one["location"]["code"] != own, -one["available"], one["location"]["code"]),
-    )
+    answer = availability.for_skus(session, skus=[sku], location_ids=None, explain=True, now=call.now)[0]
+    own = next((one for one in answer["locations"] if store and one["location"]["code"] == store["code"]), None)
+    others = [one for one in answer["locations"] if one is not own]
+    others.sort(key=lambda one: (-one["available"], one["location"]["code"]))
     levels = (
         queries.levels_for(session, location_id=store["id"], variant_ids=[found["variant_id"]], now=call.now)
         if store
@@ -67,8 +60,8 @@ def item(session: Session, call: Call) -> Any:
         call,
         tab="lookup",
         item=found,
-        total=answer["available"],
-        places=places,
+        answer=answer,
+        own=own,
+        places=others,
         level=levels[0] if levels else None,
-        reasons=REASONS,
     )

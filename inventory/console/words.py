@@ -66,4 +66,32 @@ EXPLANATIONS: Words = {
     "count_unsettled": N_("Some differences are neither counted again nor approved."),
     "unknown_sku": N_("Not in the catalog: please check the SKU."),
 }
-WORDS: Mapping[str, Words] = {"causes": CAUSES, "count_states": COUNT_STATES, "reasons": REASONS}
+ARRIVALS: Words = {"inbound": N_("Delivery"), "transfer": N_("Transfer")}
+DELIVERY_STATES: Words = {
+    "expected": N_("Expected"),
+    "partly_received": N_("Partly received"),
+    "received": N_("Received"),
+    "cancelled": N_("Cancelled"),
+}
+TRANSFER_STATES: Words = {
+    "draft": N_("Draft"),
+    "ready": N_("Ready to ship"),
+    "in_transit": N_("On its way"),
+    "partly_received": N_("Partly received"),
+    "received": N_("Received"),
+    "cancelled": N_("Cancelled"),
+}
+FINALS: Words = {
+    "": N_("Only if something is still missing"),
+    "no": N_("Yes, keep it open"),
+    "yes": N_("No, this was all"),
+}
+WORDS: Mapping[str, Words] = {
+    "arrivals": ARRIVALS,
+    "causes": CAUSES,
+    "count_states": COUNT_STATES,
+    "delivery_states": DELIVERY_STATES,
+    "finals": FINALS,
+    "reasons": REASONS,
+    "transfer_states": TRANSFER_STATES,
+}
