@@ -27,10 +27,11 @@ _DIVERGENT = text(
     ), compared AS (
         SELECT variant_id, location_id,
                CASE WHEN level.version IS NOT NULL
-                    THEN CAST(ARRAY[level.on_hand, level.allocated, level.held, level.unavailable] AS bigint[]) END AS stored,
-               ARRAY[coalesce(moved.on_hand, 0), coalesce(moved.allocated, 0), coalesce(moved.held, 0),
+                    THEN CAST(ARRAY[level.on_hand, level.allocated, level.backordered, level.held, level.unavailable] AS bigint[])
+               END AS stored,
+               ARRAY[coalesce(moved.on_hand, 0), coalesce(moved.allocated, 0), coalesce(moved.backordered, 0), coalesce(moved.held, 0),
                      coalesce(moved.unavailable, 0)] AS from_movements,
-               ARRAY[coalesce(promised.allocated, 0), coalesce(promised.held, 0)] AS from_reservations
+               ARRAY[coalesce(promised.allocated, 0), coalesce(promised.backordered, 0), coalesce(promised.held, 0)] AS from_reservations
         FROM stock_level AS level
         FULL JOIN moved USING (variant_id, location_id)
         FULL JOIN promised USING (variant_id, location_id)
@@ -39,7 +40,7 @@ _DIVERGENT = text(
     FROM compared
     JOIN variant ON variant.id = compared.variant_id
     JOIN location ON location.id = compared.location_id
-    WHERE stored IS DISTINCT FROM from_movements OR from_movements[2:3] <> from_reservations
+    WHERE stored IS DISTINCT FROM from_movements OR from_movements[2:4] <> from_reservations
     ORDER BY variant.sku COLLATE "C", location.code COLLATE "C"
     """  # noqa: S608 - two constants
 )
@@ -54,20 +55,20 @@ def divergences(session: Session) -> Iterator[Divergence]:
     for row in session.execute(_DIVERGENT).all():
         key = f"{row.sku} @ {row.code}"
         repair = _repair(row.variant_id, row.location_id)
-        moved, promised = _four(row.from_movements), _two(row.from_reservations)
+        moved, promised = _five(row.from_movements), _three(row.from_reservations)
         if row.stored is None or list(row.stored) != list(row.from_movements):
-            yield Divergence("stock_level", key, _four(row.stored) if row.stored else "no level", moved, repair)
-        if list(row.from_movements[1:3]) != list(row.from_reservations):
-            yield Divergence("reservation", key, _two(row.from_movements[1:3]), promised, repair)
+            yield Divergence("stock_level", key, _five(row.stored) if row.stored else "no level", moved, repair)
+        if list(row.from_movements[1:4]) != list(row.from_reservations):
+            yield Divergence("reservation", key, _three(row.from_movements[1:4]), promised, repair)
 
 
 def _repair(variant_id: uuid.UUID, location_id: uuid.UUID) -> Callable[[Session], None]:
     return lambda session: stock.rebuild(session, variant_id=variant_id, location_id=location_id)
 
 
-def _four(numbers: Any) -> str:
-    return "on_hand {}, allocated {}, held {}, unavailable {}".format(*numbers)
+def _five(numbers: Any) -> str:
+    return "on_hand {}, allocated {}, backordered {}, held {}, unavailable {}".format(*numbers)
 
 
-def _two(numbers: Any) -> str:
-    return "allocated {}, held {}".format(*numbers)
+def _three(numbers: Any) -> str:
+    return "allocated {}, backordered {}, held {}".format(*numbers)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from inventory.queries.buffers import BUFFER
 from retail.kernel import ids
 
 ELSEWHERE_MOST = 20
@@ -20,22 +21,27 @@ EXPIRED = """
     END
 """
 
-# What a level's counters must be: the sums of its movements, and of its open reservations.
+# What a level's counters must be: the sums of its movements, and of its open reservations. `allocated` is all that is
+# promised, `backordered` the part of it that waits for goods (of the ledger's buckets: allocated and backordered, and the latter).
 BUCKETS = """
     coalesce(sum(CASE 'outside' WHEN from_bucket THEN quantity WHEN to_bucket THEN -quantity ELSE 0 END), 0) AS on_hand,
-    coalesce(sum(CASE 'allocated' WHEN to_bucket THEN quantity WHEN from_bucket THEN -quantity ELSE 0 END), 0) AS allocated,
+    coalesce(sum(CASE WHEN to_bucket IN ('allocated', 'backordered') THEN quantity ELSE 0 END
+               - CASE WHEN from_bucket IN ('allocated', 'backordered') THEN quantity ELSE 0 END), 0) AS allocated,
+    coalesce(sum(CASE 'backordered' WHEN to_bucket THEN quantity WHEN from_bucket THEN -quantity ELSE 0 END), 0) AS backordered,
     coalesce(sum(CASE 'held' WHEN to_bucket THEN quantity WHEN from_bucket THEN -quantity ELSE 0 END), 0) AS held,
     coalesce(sum(CASE 'unavailable' WHEN to_bucket THEN quantity WHEN from_bucket THEN -quantity ELSE 0 END), 0) AS unavailable
 """
 PROMISES = """
     coalesce(sum(quantity) FILTER (WHERE state = 'allocated'), 0) AS allocated,
+    coalesce(sum(backordered) FILTER (WHERE state = 'allocated'), 0) AS backordered,
     coalesce(sum(quantity) FILTER (WHERE state = 'held'), 0) AS held
 """
 
 _LEVEL = f"""
     SELECT variant.sku, variant.title, variant.title_ja, location.code, location.name, location.name_ja,
            level.variant_id, level.location_id, level.on_hand, level.allocated, CAST(level.held - {EXPIRED} AS integer) AS held,
-           level.unavailable, level.safety, level.backorder_limit, level.version, level.updated_at
+           level.unavailable, level.safety, level.backorder_limit, level.backordered, level.safety_by_hand,
+           level.low_stock_threshold, level.shelf, level.version, level.updated_at
     FROM stock_level AS level
     JOIN variant ON variant.id = level.variant_id
     JOIN location ON location.id = level.location_id
@@ -50,17 +56,23 @@ _LEVELS_AT = text(
     ORDER BY level.variant_id LIMIT :limit
     """
 )
+# A bundle is where all its components are: as many as the scarcest of them allows.
 _PLACES_FOR = text(
     f"""
-    SELECT variant.id AS variant_id, variant.sku, location.id, location.code, location.name, location.name_ja,
-           greatest(0, coalesce(level.on_hand - level.allocated - level.held + {EXPIRED} - level.unavailable - level.safety, 0)) AS available
-    FROM variant
-    CROSS JOIN LATERAL (SELECT location_id FROM stock_level WHERE variant_id = variant.id
+    SELECT wanted.id AS variant_id, wanted.sku, location.id, location.code, location.name, location.name_ja,
+           min(greatest(0, coalesce(level.on_hand - level.allocated - level.held + {EXPIRED} - level.unavailable - level.safety - {BUFFER}, 0))
+               / coalesce(part.quantity, 1)) AS available
+    FROM variant AS wanted
+    CROSS JOIN LATERAL (SELECT location_id FROM stock_level WHERE variant_id = wanted.id
+                        UNION
+                        SELECT location_id FROM bundle_component JOIN stock_level ON variant_id = component_id WHERE bundle_id = wanted.id
                         UNION
                         SELECT unnest(CAST(:location_ids AS uuid[]))) AS place
     JOIN location ON location.id = place.location_id
-    LEFT JOIN stock_level AS level ON level.variant_id = variant.id AND level.location_id = location.id
-    WHERE variant.id = ANY(:variant_ids)
+    LEFT JOIN bundle_component AS part ON part.bundle_id = wanted.id
+    LEFT JOIN stock_level AS level ON level.variant_id = coalesce(part.component_id, wanted.id) AND level.location_id = location.id
+    WHERE wanted.id = ANY(:variant_ids)
+    GROUP BY wanted.id, location.id
     """  # noqa: S608
 )
 _LOCATIONS = text(
@@ -89,7 +101,11 @@ def level_dict(row: Any) -> dict[str, Any]:
         "held": row.held,
         "unavailable": row.unavailable,
         "safety": row.safety,
+        "safety_by_hand": row.safety_by_hand,
         "backorder_limit": row.backorder_limit,
+        "backordered": row.backordered,
+        "low_stock_threshold": row.low_stock_threshold,
+        "shelf": row.shelf,
         "available": max(0, row.on_hand - row.allocated - row.held - row.unavailable - row.safety),
         "version": row.version,
         "updated_at": row.updated_at,
@@ -138,15 +154,17 @@ Shortage = tuple[str, dict[str, Any], list[dict[str, Any]]]
 
 
 def places_for(
-    session: Session, *, keys: Sequence[tuple[uuid.UUID, uuid.UUID]], now: datetime
+    session: Session, *, keys: Sequence[tuple[uuid.UUID, uuid.UUID]], channel: str | None = None, now: datetime
 ) -> dict[tuple[uuid.UUID, uuid.UUID], Shortage]:
-    """For each (variant, location): its SKU, the location, and up to ELSEWHERE_MOST others that have some, most first.
+    """For each (variant, location): its SKU, the location, and up to ELSEWHERE_MOST others that have some (for this
+    channel), most first.
 
     One statement. An unknown variant or location answers with its bare id.
     """
     params = {
         "variant_ids": list({variant for variant, _ in keys}),
         "location_ids": list({location for _, location in keys}),
+        "channel": channel,
         "now": now,
     }
     skus: dict[uuid.UUID, str] = {}
@@ -180,3 +198,12 @@ def lock_level(session: Session, *, location_id: uuid.UUID, variant_id: uuid.UUI
         "SELECT 1 FROM stock_level WHERE variant_id = :variant_id AND location_id = :location_id FOR UPDATE"
     )
     session.execute(statement, {"variant_id": variant_id, "location_id": location_id})
+
+
+def lock_limits(session: Session, *, location_id: uuid.UUID, variant_id: uuid.UUID) -> dict[str, Any] | None:
+    """Lock one level and read all of it, as its row stands; None: there is no such level."""
+    statement = text(
+        "SELECT * FROM stock_level WHERE variant_id = :variant_id AND location_id = :location_id FOR UPDATE"
+    )
+    row = session.execute(statement, {"variant_id": variant_id, "location_id": location_id}).mappings().one_or_none()
+    return None if row is None else dict(row)

@@ -34,8 +34,8 @@ def stores(session: Session, now: datetime) -> dict[str, Variant | Place]:
 
 def test_failure_8_negative_counters_cannot_be_written(session: Session, stores: dict[str, Variant | Place]) -> None:
     """Medusa #12401: a negative reserved quantity, and no way back."""
-    for counter in ("allocated", "held", "unavailable", "on_hand"):
-        with pytest.raises(IntegrityError, match=f"ck_stock_level_{counter}"), session.begin_nested():
+    for counter in ("allocated", "held", "unavailable", "on_hand", "backordered"):
+        with pytest.raises(IntegrityError, match="ck_stock_level_"), session.begin_nested():
             session.execute(text(f"UPDATE stock_level SET {counter} = -1"))
     assert balanced(session)
 
@@ -57,16 +57,16 @@ def test_failure_8_the_first_divergent_level_is_named_and_repaired(
         (
             "stock_level",
             "TEA-1 @ A-STORE",
-            "on_hand 10, allocated 7, held 0, unavailable 0",
-            "on_hand 10, allocated 3, held 3, unavailable 0",
+            "on_hand 10, allocated 7, backordered 0, held 0, unavailable 0",
+            "on_hand 10, allocated 3, backordered 0, held 3, unavailable 0",
         ),
         (
             "stock_level",
             "TEA-1 @ B-STORE",
-            "on_hand 10, allocated 1, held 0, unavailable 0",
-            "on_hand 10, allocated 0, held 0, unavailable 0",
+            "on_hand 10, allocated 1, backordered 0, held 0, unavailable 0",
+            "on_hand 10, allocated 0, backordered 0, held 0, unavailable 0",
         ),
-        ("stock_level", "TEA-2 @ B-STORE", "no level", "on_hand 10, allocated 0, held 0, unavailable 0"),
+        ("stock_level", "TEA-2 @ B-STORE", "no level", "on_hand 10, allocated 0, backordered 0, held 0, unavailable 0"),
     ]
     for entry in found:
         assert entry.repair is not None
@@ -90,7 +90,7 @@ def test_a_promise_without_its_movement_gets_one_and_no_row_is_edited(
     )
     (found,) = audit.divergences(session)
     assert (found.ledger, found.key) == ("reservation", "TEA-1 @ A-STORE")
-    assert (found.stored, found.rebuilt) == ("allocated 3, held 3", "allocated 5, held 0")
+    assert (found.stored, found.rebuilt) == ("allocated 3, backordered 0, held 3", "allocated 5, backordered 0, held 0")
     assert found.repair is not None
     found.repair(session)
     assert balanced(session)

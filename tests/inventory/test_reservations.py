@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 from inventory import reservations, stock
-from inventory.reservations import Demand, NotAllocated, NotOnHand, OutOfStock
+from inventory.reservations import Demand, NotAllocated, NotOnHand, OutOfStock, taking
 from retail.kernel import db
 from retail.kernel.errors import Invalid
+from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 from tests.factories import location, variant
 from tests.inventory.books import balanced, everything, level, limit, moves, receive, stocked
@@ -277,11 +278,11 @@ def test_failure_2_two_lines_of_one_cart_with_the_same_item_share_its_stock(
     ]
     assert everything(session) == before
 
-    class EachByItself(list):  # type: ignore[type-arg]
-        def values(self) -> list[int]:
-            return [demand.quantity for demand in demands]
-
-    monkeypatch.setattr(reservations, "demand_by_key", lambda them: EachByItself(demand.key for demand in them))
+    by_itself = taking._ALLOCATE.text.replace(
+        "sum(quantity) AS integer) AS quantity FROM line", "max(quantity) AS integer) AS quantity FROM line"
+    )
+    assert by_itself != taking._ALLOCATE.text
+    monkeypatch.setattr(taking, "_ALLOCATE", Hot(by_itself))
     order_id = allocate(session, demands, now=now)
     assert promised(session, order_id) == [("allocated", 1), ("allocated", 1)], "two promised where there is one"
     assert not balanced(session)

@@ -1,0 +1,197 @@
+"""What becomes of a promise: handed over (consume), given back (release), or its time has passed (expire)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from inventory import filling, queries
+from inventory.reservations.demands import Key, NotAllocated, NotOnHand, NotReleased
+from retail.kernel.hot import Hot
+
+CONSUME = "consume"
+
+# {which} chooses reservations (they may turn out to be settled once the locks are had: {states} is checked again then).
+# {leaves} is 1 when the units leave the shop (consume) and 0 when they become available again. {fresh} and {released} are
+# further conditions; {freed} says at which levels units became free that somebody may wait for. `waiting` counts units that are promised and not here: they cannot leave.
+_SETTLE = """
+    WITH chosen AS (
+        SELECT id, variant_id, location_id FROM reservation WHERE {which}
+    ), wanted AS (
+        SELECT DISTINCT variant_id, location_id FROM chosen
+    ), locked AS (
+        SELECT level.* FROM stock_level AS level
+        JOIN wanted ON wanted.variant_id = level.variant_id AND wanted.location_id = level.location_id
+        ORDER BY level.variant_id, level.location_id
+        FOR UPDATE OF level
+    ), mine AS (
+        SELECT held.id, held.variant_id, held.location_id, held.state, held.quantity, held.backordered, held.line_id
+        FROM reservation AS held
+        JOIN chosen ON chosen.id = held.id
+        WHERE held.state IN ({states}) AND (SELECT count(*) FROM locked) > 0
+        ORDER BY held.id
+        FOR UPDATE OF held
+    ), change AS (
+        SELECT locked.*, unheld, unbacked, unwaited
+        FROM locked
+        JOIN (SELECT variant_id, location_id, CAST(coalesce(sum(quantity) FILTER (WHERE state = 'held'), 0) AS integer) AS unheld,
+                     CAST(coalesce(sum(quantity - backordered) FILTER (WHERE state = 'allocated'), 0) AS integer) AS unbacked,
+                     CAST(sum(backordered) AS integer) AS unwaited
+              FROM mine GROUP BY variant_id, location_id) AS sums USING (variant_id, location_id)
+    ), verdict AS (
+        SELECT *, fresh AND there AND complete AND released AS ok
+        FROM (SELECT {fresh} AS fresh, {released} AS released,
+                     {leaves} = 0 OR NOT EXISTS (SELECT FROM mine WHERE state = 'short' OR backordered > 0) AS there,
+                     (SELECT count(DISTINCT coalesce(line_id, id)) FROM mine) >= :at_least AS complete) AS answers
+    ), settled AS (
+        UPDATE reservation SET state = '{state}', backordered = 0, settled_at = :now
+        FROM mine WHERE reservation.id = mine.id AND (SELECT ok FROM verdict)
+    ), levels AS (
+        UPDATE stock_level AS level
+        SET on_hand = change.on_hand - {leaves} * unbacked, allocated = change.allocated - unbacked - unwaited,
+            backordered = change.backordered - unwaited, held = change.held - unheld, unavailable = change.unavailable,
+            backorder_limit = change.backorder_limit, version = change.version + 1, updated_at = :now
+        FROM change
+        WHERE level.variant_id = change.variant_id AND level.location_id = change.location_id AND (SELECT ok FROM verdict)
+    ), moved AS (
+        INSERT INTO stock_movement (variant_id, location_id, from_bucket, to_bucket, quantity, cause, cause_id, actor, at)
+        SELECT variant_id, location_id, bucket, '{to_bucket}', quantity, :cause, :cause_id, :actor, :now
+        FROM (SELECT variant_id, location_id, 'held' AS bucket, unheld AS quantity FROM change
+              UNION ALL
+              SELECT variant_id, location_id, 'allocated', unbacked FROM change
+              UNION ALL
+              SELECT variant_id, location_id, 'backordered', unwaited FROM change) AS movement
+        WHERE quantity > 0 AND (SELECT ok FROM verdict)
+    )
+    SELECT (SELECT count(*) FROM mine) AS settled, fresh, there, complete, released,
+           (SELECT array_agg(variant_id ORDER BY variant_id, location_id) FROM change WHERE {freed}) AS variants,
+           (SELECT array_agg(location_id ORDER BY variant_id, location_id) FROM change WHERE {freed}) AS locations
+    FROM verdict
+"""
+# A level that changed while this statement waited for it may have reservations that its snapshot does not show.
+_FRESH = """NOT EXISTS (SELECT FROM locked JOIN stock_level AS seen USING (variant_id, location_id)
+                                 WHERE seen.version <> locked.version)"""
+_RELEASED = """NOT CAST(:to_customer AS boolean) OR NOT EXISTS (
+                         SELECT FROM mine JOIN supply_policy AS policy USING (variant_id) WHERE policy.releases_at > :now)"""
+_FREED = f"unheld + unbacked > 0 AND {queries.MAY_WAIT}"
+_OF_LINES = "(CAST(:line_ids AS uuid[]) IS NULL OR line_id = ANY(:line_ids))"
+_RELEASE = Hot(
+    _SETTLE.format(
+        which=f"owner_id = :owner_id AND state IN ('held', 'allocated', 'short') AND {_OF_LINES}",
+        states="'held', 'allocated', 'short'",
+        state="released",
+        to_bucket="available",
+        leaves=0,
+        fresh=_FRESH,
+        released="true",
+        freed=_FREED,
+    )
+)
+_CONSUME = Hot(
+    _SETTLE.format(
+        which=f"owner_id = :owner_id AND state IN ('allocated', 'short') AND {_OF_LINES}",
+        states="'allocated', 'short'",
+        state="consumed",
+        to_bucket="outside",
+        leaves=1,
+        fresh=_FRESH,
+        released=_RELEASED,
+        freed="false",
+    )
+)
+_EXPIRE = {
+    "states": "'held'",
+    "state": "expired",
+    "to_bucket": "available",
+    "leaves": 0,
+    "fresh": "true",
+    "released": "true",
+    "freed": _FREED,
+}
+_EXPIRE_AT = Hot(
+    _SETTLE.format(
+        which="state = 'held' AND expires_at <= :now AND (variant_id, location_id) IN "
+        "(SELECT * FROM unnest(CAST(:variants AS uuid[]), CAST(:locations AS uuid[])))",
+        **_EXPIRE,
+    )
+)
+_EXPIRE_DUE = Hot(
+    _SETTLE.format(which="state = 'held' AND expires_at <= :now ORDER BY expires_at LIMIT :limit", **_EXPIRE)
+)
+
+
+def release(
+    session: Session, *, owner_id: UUID, cause: str, line_ids: Sequence[UUID] | None = None, actor: str, now: datetime
+) -> int:
+    """Give back all that is held for or allocated to `owner_id` (of these lines, or None: of all), and stop waiting for
+    what is short; returns how many reservations (0 when repeated).
+
+    `cause` says why in the movements, e.g. ``cancel`` or ``payment_failed``.
+    """
+    lines = None if line_ids is None else sorted(set(line_ids))
+    params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines}
+    return _settle(session, statement=_RELEASE, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
+
+
+def consume(
+    session: Session,
+    *,
+    owner_id: UUID,
+    line_ids: Sequence[UUID] | None,
+    cause: str = CONSUME,
+    actor: str,
+    now: datetime,
+) -> None:
+    """The allocated units of these lines (None: of all) leave the shop: handed over, shipped, or sold at the till.
+
+    Goods that are not released yet leave for another location (any other `cause`), not for a customer.
+
+    Raises:
+        NotAllocated: a line has nothing allocated (any more); no line was consumed.
+        NotOnHand: some are promised on backorder and not here, or are missing; no line was consumed.
+        NotReleased: some may not be handed over yet; no line was consumed.
+    """
+    lines = None if line_ids is None else sorted(set(line_ids))
+    at_least = 1 if lines is None else len(lines)
+    params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines, "at_least": at_least}
+    params["to_customer"] = cause == CONSUME
+    _settle(session, statement=_CONSUME, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
+
+
+def expire_due(session: Session, *, now: datetime, limit: int) -> int:
+    """Settle up to `limit` holds whose time has passed (oldest first); returns how many. Safe to run twice at once."""
+    return _settle(session, statement=_EXPIRE_DUE, cause="expire", cause_id=None, actor="system", now=now, limit=limit)
+
+
+def expire_at(session: Session, *, keys: Sequence[Key], now: datetime) -> int:
+    """Settle the expired holds at these levels: what anyone does who finds too little there. What they held goes to those
+    who wait first."""
+    params: dict[str, Any] = dict(queries.split_keys(keys))
+    return _settle(session, statement=_EXPIRE_AT, cause="expire", cause_id=None, actor="system", now=now, **params)
+
+
+def _settle(
+    session: Session,
+    *,
+    statement: Hot,
+    cause: str,
+    actor: str,
+    now: datetime,
+    at_least: int = 0,
+    **params: Any,
+) -> int:
+    params |= {"cause": cause, "actor": actor, "now": now, "at_least": at_least}
+    row = statement.run(session, params).one()
+    while not row.fresh:  # under its locks: what was added meanwhile is seen now
+        row = statement.run(session, params).one()
+    if not row.complete:
+        raise NotAllocated
+    if not row.released:
+        raise NotReleased
+    if not row.there:
+        raise NotOnHand
+    if row.variants:
+        filling.fill(session, keys=list(zip(row.variants, row.locations, strict=True)), actor=actor, now=now)
+    return int(row.settled)
