@@ -244,6 +244,7 @@ class InboundShipmentChanged(Event):
     location_id: uuid.UUID
     state: str
     differences: list[dict[str, Any]]
+    reason: str = ""  # of a cancellation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +259,7 @@ class TransferChanged(Event):
     to_location_id: uuid.UUID
     state: str
     differences: list[dict[str, Any]]
+    reason: str = ""  # of a cancellation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,14 @@
 """Stock over HTTP, a module per noun."""
 
-from inventory.routes import availability, bundles, counts, history, levels
+from inventory.routes import availability, bundles, counts, history, inbound, levels, transfers
 from retail.kernel.web import ApiBlueprint
 
-BLUEPRINTS: list[ApiBlueprint] = [availability.api, bundles.api, counts.api, history.api, levels.api]
+BLUEPRINTS: list[ApiBlueprint] = [
+    availability.api,
+    bundles.api,
+    counts.api,
+    history.api,
+    inbound.api,
+    levels.api,
+    transfers.api,
+]
