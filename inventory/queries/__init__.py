@@ -5,10 +5,12 @@ from inventory.queries.buffers import BUFFER, most_specific
 from inventory.queries.bundles import stock_use_of
 from inventory.queries.counts import (
     COUNT_PREFIX,
+    NOTHING,
     WHOLE_PLACE,
     CountLine,
     CountProgress,
     LockedCount,
+    OnHand,
     count_dict,
     count_lines,
     count_progress,
@@ -17,7 +19,7 @@ from inventory.queries.counts import (
     lock_on_hand,
     variants_on_shelf,
 )
-from inventory.queries.finding import find_variants, variants_named
+from inventory.queries.finding import actors_named, find_variants, variants_named
 from inventory.queries.inbound import (
     INBOUND_PREFIX,
     InboundLineFacts,
@@ -78,6 +80,7 @@ __all__ = [
     "EXPIRED",
     "INBOUND_PREFIX",
     "MAY_WAIT",
+    "NOTHING",
     "PROMISES",
     "TRANSFER_PREFIX",
     "WHOLE_PLACE",
@@ -92,8 +95,10 @@ __all__ = [
     "LockedInbound",
     "LockedRule",
     "LockedTransfer",
+    "OnHand",
     "Scope",
     "TransferLineFacts",
+    "actors_named",
     "allocated_to",
     "arrivals_of_note",
     "count_dict",

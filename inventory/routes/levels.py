@@ -62,9 +62,9 @@ def update_level(session: Session, call: Call, location: str, sku: str, body: Js
         session,
         location_id=place["id"],
         variant_id=before["variant_id"],
-        safety=body.get("safety", before["safety"]),
-        backorder_limit=body.get("backorder_limit", before["backorder_limit"]),
+        changes=body,
         version=call.version,
+        actor=call.actor,
         now=call.now,
     )
     return stock.level(session, location_id=place["id"], sku=sku, now=call.now)

@@ -32,16 +32,18 @@ def adjust(session: Session, made: Any, place: Any, delta: int, reason: str = "c
     )
 
 
-def test_receive_adds_up_and_opens_levels_in_one_statement(session: Session, now: datetime) -> None:
+def test_receive_adds_up_and_opens_levels_in_few_statements(session: Session, now: datetime) -> None:
     tea, cup, shop = variant(session), variant(session), location(session)
     lines = [(tea.id, 2), (cup.id, 1), (tea.id, 3)]
     with db.counting() as count:
         stock.receive(session, location_id=shop.id, lines=lines, key="D-1", actor=ACTOR, now=now)
-    assert count.statements == 1
+    assert count.statements == 4, "goods in; who waits; the gate of the rules; the rules for what was opened"
     assert level(session, tea, shop) == (5, 0, 0, 0)
     assert level(session, cup, shop) == (1, 0, 0, 0)
     assert moves(session, tea) == [("outside", "available", 5, "receive")]
-    stock.receive(session, location_id=shop.id, lines=[(tea.id, 1)], key="D-2", actor=ACTOR, now=now)
+    with db.counting() as count:
+        stock.receive(session, location_id=shop.id, lines=[(tea.id, 1)], key="D-2", actor=ACTOR, now=now)
+    assert count.statements == 2, "goods in; who waits"
     assert level(session, tea, shop) == (6, 0, 0, 0)
     assert balanced(session)
 
@@ -154,9 +156,9 @@ def test_limits_need_the_version_and_room_for_what_is_promised(session: Session,
             session,
             location_id=shop.id,
             variant_id=made.id,
-            safety=safety,
-            backorder_limit=backorder,
+            changes={"safety": safety, "backorder_limit": backorder},
             version=version,
+            actor=ACTOR,
             now=now,
         )
 
