@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import stock
+from inventory.audit_documents import divergences_of_documents
 from inventory.queries import BUCKETS, PROMISES
 from retail.audit import Divergence
 
@@ -60,6 +61,7 @@ def divergences(session: Session) -> Iterator[Divergence]:
             yield Divergence("stock_level", key, _five(row.stored) if row.stored else "no level", moved, repair)
         if list(row.from_movements[1:4]) != list(row.from_reservations):
             yield Divergence("reservation", key, _three(row.from_movements[1:4]), promised, repair)
+    yield from divergences_of_documents(session)
 
 
 def _repair(variant_id: uuid.UUID, location_id: uuid.UUID) -> Callable[[Session], None]:

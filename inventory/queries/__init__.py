@@ -19,6 +19,11 @@ from inventory.queries.counts import (
     lock_on_hand,
     variants_on_shelf,
 )
+from inventory.queries.documents import (
+    inbound_against_movements,
+    transfers_against_movements,
+    unfinished_documents,
+)
 from inventory.queries.finding import actors_named, find_variants, variants_named
 from inventory.queries.inbound import (
     INBOUND_PREFIX,
@@ -108,6 +113,7 @@ __all__ = [
     "due_rules",
     "find_variants",
     "goods_by_sku",
+    "inbound_against_movements",
     "inbound_dict",
     "inbound_lines",
     "incoming",
@@ -140,7 +146,9 @@ __all__ = [
     "supply_policy",
     "transfer_dict",
     "transfer_lines",
+    "transfers_against_movements",
     "undated",
+    "unfinished_documents",
     "variants_named",
     "variants_on_shelf",
     "waiting_keys",
