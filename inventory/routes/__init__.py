@@ -1,11 +1,12 @@
 """Stock over HTTP, a module per noun."""
 
-from inventory.routes import availability, bundles, counts, history, inbound, levels, transfers
+from inventory.routes import availability, bundles, changes, counts, history, inbound, levels, transfers
 from retail.kernel.web import ApiBlueprint
 
 BLUEPRINTS: list[ApiBlueprint] = [
     availability.api,
     bundles.api,
+    changes.api,
     counts.api,
     history.api,
     inbound.api,

@@ -57,6 +57,12 @@ class Conflict(Problem):
     status, code, title = 409, "conflict", "The present state does not allow this"
 
 
+class Gone(Problem):
+    """It was here, and will not come back."""
+
+    status, code, title = 410, "gone", "No longer here"
+
+
 class Stale(Problem):
     """Somebody else changed it first (If-Match)."""
 
