@@ -2,8 +2,9 @@
 
 from flask import Blueprint
 
-from inventory.console import counts, frame, levels, lookup, receiving
+from inventory.console import counts, deliveries, frame, levels, lookup, past, receiving, transfers
 
 BLUEPRINTS: list[Blueprint] = [frame.pages]
 
-__all__ = ["BLUEPRINTS", "counts", "levels", "lookup", "receiving"]  # imported for the pages they add
+# imported for the pages they add
+__all__ = ["BLUEPRINTS", "counts", "deliveries", "levels", "lookup", "past", "receiving", "transfers"]

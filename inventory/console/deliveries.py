@@ -6,8 +6,9 @@ from flask import g, redirect, request
 from sqlalchemy.orm import Session
 
 from inventory import inbound, naming
-from inventory.console.fields import lines_in, load, reordered, scan_into, skus_in
+from inventory.console.fields import arrived_lines, load, reordered, scan_into, skus_in
 from inventory.console.frame import key_of, names, pages, show, store_of, target
+from inventory.documents import Arrived
 from inventory.schemas.inbound import ReceiveInboundSchema
 from retail.kernel import db
 from retail.kernel.web.api import Call
@@ -74,12 +75,7 @@ def scan_delivery(call: Call, form: dict[str, str], reference: str) -> Any:  # n
 @pages.form("/deliveries/<reference>/receipts", permission="stock.work", again=delivery)
 def receive_delivery(session: Session, call: Call, form: dict[str, str], reference: str) -> str:
     """Take in what came. `final`: yes, nothing more comes; no, more comes; else it is over when all is there."""
-    lines = []
-    for line in lines_in(form, "quantity", "damaged"):
-        numbers = {name: line[name] for name in ("quantity", "damaged") if line[name]}
-        if numbers:
-            lines.append({"sku": line["sku"], "quantity": 0} | numbers)
-    given: dict[str, Any] = {"lines": lines}
+    given: dict[str, Any] = {"lines": arrived_lines(form)}
     if form.get("final") in ("yes", "no"):
         given["final"] = form["final"] == "yes"
     body = load(ReceiveInboundSchema(), given)
@@ -88,7 +84,7 @@ def receive_delivery(session: Session, call: Call, form: dict[str, str], referen
         session,
         shipment=reference,
         arrived=[
-            inbound.Arrived(variant_id, line["quantity"], line["damaged"])
+            Arrived(variant_id, line["quantity"], line["damaged"])
             for variant_id, line in zip(variants, body["lines"], strict=True)
         ],
         final=body["final"],

@@ -7,7 +7,9 @@ the whole form, and the page comes back with one more.
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import marshmallow as ma
 from flask import g
@@ -57,6 +59,22 @@ def required(form: Mapping[str, str], name: str) -> int:
     return found
 
 
+def moment(form: Mapping[str, str], name: str, zone: str) -> str | None:
+    """The moment in a field as the browser writes it (in `zone`), in RFC 3339; None when it is empty.
+
+    Raises:
+        Invalid: naming the field.
+    """
+    typed = form.get(name, "")
+    if not typed:
+        return None
+    try:
+        local = datetime.fromisoformat(typed)
+    except ValueError:
+        raise Invalid(errors=[{"field": name, "code": "invalid", "detail": N_("This is not a moment.")}]) from None
+    return (local.replace(tzinfo=ZoneInfo(zone)) if local.tzinfo is None else local).isoformat()
+
+
 def skus_in(form: Mapping[str, str], what: str) -> list[str]:
     """The SKUs that a form has a field ``<what>.<sku>`` for, as they stand on the page."""
     return [name.removeprefix(f"{what}.") for name in form if name.startswith(f"{what}.")]
@@ -83,6 +101,16 @@ def lines_in(form: Mapping[str, str], *whats: str) -> list[dict[str, Any]]:
     return found
 
 
+def arrived_lines(form: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What came in, as the API takes it: lines without a number are left out."""
+    found = []
+    for line in lines_in(form, "quantity", "damaged"):
+        numbers = {name: line[name] for name in ("quantity", "damaged") if line[name]}
+        if numbers:
+            found.append({"sku": line["sku"], "quantity": 0} | numbers)
+    return found
+
+
 def load(schema: ma.Schema, body: Mapping[str, Any], fields: Mapping[str, str] | None = None) -> dict[str, Any]:
     """`body` through the API's own schema. What it finds is said about the page's fields: `fields` maps the schema's names
     to the form's, and ``lines.3.quantity`` becomes ``<form's name>.<the line's sku>``.
@@ -91,6 +119,7 @@ def load(schema: ma.Schema, body: Mapping[str, Any], fields: Mapping[str, str] |
         Invalid: naming each field of the form.
     """
     renamed = fields or {}
+    g.sent = [str(line.get("sku", "")) for line in body.get("lines", ())]  # refusals number them from 1
     try:
         loaded: dict[str, Any] = schema.load(body)
     except ma.ValidationError as refused:

@@ -9,7 +9,7 @@ from flask import g, request
 from sqlalchemy.orm import Session
 
 from inventory import queries
-from inventory.console.words import DONE, EXPLANATIONS, WORDS
+from inventory.console.words import DONE, EXPLANATIONS, FAULTS, WORDS
 from retail import queries as ground
 from retail.kernel import i18n
 from retail.kernel.auth import Principal
@@ -27,6 +27,7 @@ MENU = [NavItem(N_("Stock"), ROOT, "stock.read", N_("Look up, receive, adjust, t
 TABS = (
     ("lookup", ROOT, "stock.read", N_("Look up")),
     ("receiving", f"{ROOT}/receiving", "stock.work", N_("Receive")),
+    ("transfers", f"{ROOT}/transfers", "stock.work", N_("Transfers")),
     ("counts", f"{ROOT}/counts", "stock.work", N_("Count")),
 )
 pages = PageBlueprint(
@@ -110,11 +111,19 @@ def line_faults() -> dict[str, str]:
     problem: Problem | None = g.get("problem")
     if problem is None:
         return {}
-    return {str(error["sku"]): _told(error) for error in problem.errors if error.get("sku")}
+    sent: list[str] = g.get("sent", [])
+    found = {}
+    for error in problem.errors:
+        line = error.get("line")
+        sku = error.get("sku") or (sent[line - 1] if isinstance(line, int) and 0 < line <= len(sent) else None)
+        if sku:
+            found[str(sku)] = _told(error)
+    return found
 
 
 def _told(error: Mapping[str, Any]) -> str:
-    known = EXPLANATIONS.get(str(error.get("code", "")))
+    code = str(error.get("code", ""))
+    known = FAULTS.get(code) or EXPLANATIONS.get(code)
     if known is None:
         return str(error.get("detail") or error.get("code", ""))
     try:

@@ -49,9 +49,3 @@ def receive(session: Session, call: Call, form: dict[str, str]) -> str:
         now=call.now,
     )
     return target("/receiving", store, done="received")
-
-
-@pages.page("/receiving", permission="stock.work")
-def receiving(session: Session, call: Call) -> Any:
-    """What is expected."""
-    return show("stock/receiving.html", session, call, tab="receiving")

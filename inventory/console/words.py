@@ -9,6 +9,15 @@ Words = Mapping[str, str]
 DONE: Words = {
     "received": N_("Received."),
     "adjusted": N_("Adjusted."),
+    "set_aside": N_("Set aside."),
+    "restored": N_("Back to sale."),
+    "written_off": N_("Written off."),
+    "limits": N_("Saved."),
+    "transfer_drafted": N_("The transfer is written down."),
+    "transfer_ready": N_("Ready: the goods are put aside."),
+    "shipped": N_("Shipped."),
+    "shipped_short": N_("Shipped, but the shelf had fewer than were asked: see below."),
+    "transfer_cancelled": N_("The transfer is cancelled."),
     "count_begun": N_("The count has begun."),
     "counted": N_("Entered."),
     "approved": N_("Approved."),
@@ -23,9 +32,48 @@ COUNT_STATES: Words = {
     "cancelled": N_("Cancelled"),
 }
 CAUSES: Words = {
-    "receive": N_("Received"),
-    "adjust": N_("Adjusted"),
+    "receive": N_("Receipt"),
+    "inbound": N_("Delivery"),
+    "transfer": N_("Transfer"),
+    "adjust": N_("Adjustment"),
+    "set_aside": N_("Set aside"),
+    "restore": N_("Back to sale"),
+    "write_off": N_("Written off"),
+    "update": N_("Change from outside"),
+    "sync": N_("Count from outside"),
+    "import": N_("Import"),
+    "limits": N_("Limits changed"),
+    "hold": N_("Put into a cart"),
+    "cart_abandoned": N_("Cart given up"),
+    "cart_released": N_("Taken out of a cart"),
+    "expire": N_("Hold ended"),
+    "allocate": N_("Promised to an order"),
+    "consume": N_("Handed over"),
+    "sale": N_("Sold at the till"),
+    "fill": N_("Given to who waited"),
+    "short": N_("Promise cannot be kept"),
+    "move": N_("Taken from another store"),
+    "order_cancelled": N_("Order cancelled"),
+    "payment_failed": N_("Payment failed"),
+    "refund": N_("Return"),
+    "no_show": N_("Not collected"),
+    "audit": N_("Corrected by the audit"),
 }
+BUCKETS: Words = {
+    "outside": N_("outside"),
+    "available": N_("free"),
+    "held": N_("in carts"),
+    "allocated": N_("promised"),
+    "backordered": N_("waiting for goods"),
+    "unavailable": N_("not for sale"),
+}
+ACTORS: Words = {
+    "staff": N_("Staff"),
+    "customer": N_("Customer"),
+    "client": N_("Sales channel"),
+    "system": N_("System"),
+}
+DOCUMENTS = {"transfer": "transfers", "inbound": "deliveries", "count": "counts"}  # the pages of documents
 REASONS: Words = {
     "count": N_("Counted"),
     "correction": N_("Correction"),
@@ -36,6 +84,16 @@ REASONS: Words = {
     "expired": N_("Past its date"),
     "sample": N_("Used as a sample"),
     "pick_failed": N_("Not found when picking"),
+    "inspection": N_("To be inspected"),
+    "restored": N_("Fit for sale"),
+    "written_off": N_("Thrown away"),
+}
+FAULTS: Words = {  # the same codes where they stand beside one line, with its numbers
+    "below_promised": N_("%(on_hand)s on hand; the change may be %(lowest_delta)s at most."),
+    "more_than_requested": N_("%(requested)s were requested."),
+    "more_than_outstanding": N_("%(outstanding)s are on their way."),
+    "out_of_stock": N_("%(requested)s wanted, %(available)s available."),
+    "short": N_("%(requested)s wanted, %(available)s available."),
 }
 EXPLANATIONS: Words = {
     "nothing_found": N_("Nothing has this barcode, SKU or name."),
@@ -64,6 +122,7 @@ EXPLANATIONS: Words = {
     "own_count": N_("Somebody else has to decide about what you counted."),
     "count_overtaken": N_("So much has been sold since that the count no longer fits. Have it counted again."),
     "count_unsettled": N_("Some differences are neither counted again nor approved."),
+    "as_of_invalid": N_("That moment is still to come."),
     "unknown_sku": N_("Not in the catalog: please check the SKU."),
 }
 ARRIVALS: Words = {"inbound": N_("Delivery"), "transfer": N_("Transfer")}
@@ -87,10 +146,13 @@ FINALS: Words = {
     "yes": N_("No, this was all"),
 }
 WORDS: Mapping[str, Words] = {
+    "actors": ACTORS,
     "arrivals": ARRIVALS,
+    "buckets": BUCKETS,
     "causes": CAUSES,
     "count_states": COUNT_STATES,
     "delivery_states": DELIVERY_STATES,
+    "documents": DOCUMENTS,
     "finals": FINALS,
     "reasons": REASONS,
     "transfer_states": TRANSFER_STATES,

@@ -1,7 +1,7 @@
 """What may be asked about stock, and how its rows are found. Nothing here changes anything."""
 
 from inventory.queries.arrivals import Arrival, arrivals_of_note, goods_by_sku
-from inventory.queries.buffers import BUFFER, most_specific
+from inventory.queries.buffers import BUFFER, HAS_BUFFERS, most_specific
 from inventory.queries.bundles import stock_use_of
 from inventory.queries.counts import (
     COUNT_PREFIX,
@@ -17,6 +17,7 @@ from inventory.queries.counts import (
     list_counts,
     lock_count,
     lock_on_hand,
+    never_here,
     variants_on_shelf,
 )
 from inventory.queries.documents import (
@@ -83,6 +84,7 @@ __all__ = [
     "COUNT_PREFIX",
     "ELSEWHERE_MOST",
     "EXPIRED",
+    "HAS_BUFFERS",
     "INBOUND_PREFIX",
     "MAY_WAIT",
     "NOTHING",
@@ -139,6 +141,7 @@ __all__ = [
     "lock_transfer",
     "most_specific",
     "movements_of",
+    "never_here",
     "places_for",
     "rule_dicts",
     "split_keys",

@@ -1,4 +1,4 @@
-"""Which goods somebody means: by barcode or SKU exactly, else by parts of a name, in either language."""
+"""Which goods somebody means: by barcode or SKU exactly, else by parts of a name, in either language. And who did it."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ _VARIANT = """
     FROM variant AS v JOIN product AS p ON p.id = v.product_id
 """
 _EXACTLY = text(
-    _VARIANT
+    _VARIANT  # noqa: S608 - a constant
     + """
     WHERE v.sku = ANY(:skus) OR v.id = (SELECT variant_id FROM barcode WHERE gtin = :gtin)
     ORDER BY v.sku
-    """  # noqa: S608 - a constant
+    """
 )
 # Every word somewhere: in the SKU, a title or an option. Full and half width are one (the titles of a Japanese catalog
 # mix them), and so are upper and lower case. What begins with the first word stands first.
@@ -36,6 +36,15 @@ _ALIKE = text(
     """
 )
 _NAMED = text(_VARIANT + "WHERE v.sku = ANY(:skus)")
+_ACTORS = text(
+    """
+    SELECT actor, coalesce(staff.name, api_client.name) AS name
+    FROM unnest(CAST(:actors AS text[])) AS actor
+    LEFT JOIN staff ON staff.id = CAST(substring(actor FROM '^staff:(.*)') AS uuid)
+    LEFT JOIN api_client ON api_client.id = CAST(substring(actor FROM '^client:(.*)') AS uuid)
+    WHERE coalesce(staff.name, api_client.name) IS NOT NULL
+    """
+)
 
 
 def find_variants(session: Session, *, typed: str, gtin: str | None, limit: int) -> list[dict[str, Any]]:
@@ -59,3 +68,9 @@ def find_variants(session: Session, *, typed: str, gtin: str | None, limit: int)
 def variants_named(session: Session, *, skus: Sequence[str]) -> dict[str, dict[str, Any]]:
     """These SKUs as `find_variants` shows them; unknown ones are missing. One statement."""
     return {row["sku"]: dict(row) for row in session.execute(_NAMED, {"skus": list(skus)}).mappings()}
+
+
+def actors_named(session: Session, *, actors: Sequence[str]) -> dict[str, str]:
+    """The names of staff and API clients among `actors` (``staff:<id>``, ``client:<id>``); the others are missing."""
+    given = {"actors": [actor for actor in set(actors) if actor.startswith(("staff:", "client:"))]}
+    return {row.actor: row.name for row in session.execute(_ACTORS, given)} if given["actors"] else {}
