@@ -1,11 +1,12 @@
 """What this package does when the time comes."""
 
-from inventory import reservations
+from inventory import queries, reservations, rules
 from retail.kernel import clock, db
 from retail.kernel.worker import Job
 
 SWEEP_SECONDS = 10
 SWEEP_BATCH = 200
+RULES_SECONDS = 5
 
 
 def sweep_expired_holds() -> int:
@@ -19,4 +20,24 @@ def sweep_expired_holds() -> int:
             return swept
 
 
-JOBS: list[Job] = [Job("inventory.sweep_expired_holds", sweep_expired_holds, every_seconds=SWEEP_SECONDS)]
+def apply_stock_rules() -> int:
+    """Let every level follow the rules that were changed and not applied at once, in short transactions; returns how many
+    rules were applied. What is cut off half-way is begun again."""
+    with db.reading() as session:
+        due = queries.due_rules(session)
+    for rule in due:
+        with db.transaction() as session:
+            rules.wait_for_openers(session)
+        after = None
+        while True:
+            with db.transaction() as session:
+                after = rules.apply_batch(session, rule=rule, after=after, now=clock.now())
+            if after is None:
+                break
+    return len(due)
+
+
+JOBS: list[Job] = [
+    Job("inventory.sweep_expired_holds", sweep_expired_holds, every_seconds=SWEEP_SECONDS),
+    Job("inventory.apply_stock_rules", apply_stock_rules, every_seconds=RULES_SECONDS),
+]

@@ -26,7 +26,8 @@ from inventory.queries import Key, Scope, most_specific
 from retail import limits
 from retail.events import StockRuleChanged
 from retail.kernel import outbox
-from retail.kernel.errors import Conflict, Invalid, NotFound, Stale, Unavailable
+from retail.kernel.auth import Principal
+from retail.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Unavailable
 from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 
@@ -127,6 +128,26 @@ _NOTE = Hot(
     FROM unnest((SELECT CAST(:variants AS uuid[])), (SELECT CAST(:locations AS uuid[]))) AS key (variant_id, location_id)
     """
 )
+
+
+def view(session: Session, *, rule_id: uuid.UUID) -> dict[str, Any]:
+    """One rule as StockRuleSchema shows it.
+
+    Raises:
+        NoSuchRule.
+    """
+    found = queries.rule_dicts(session, rule_ids=[rule_id]).get(rule_id)
+    if found is None:
+        raise NoSuchRule
+    return found
+
+
+def require_reach(*, caller: Principal, location_id: uuid.UUID | None) -> None:
+    """Raises:
+    Forbidden: who works in some stores changes what is kept back in those, not elsewhere.
+    """
+    if caller.locations is not None and (location_id is None or not caller.at_location(location_id)):
+        raise Forbidden("This reaches beyond your stores")
 
 
 def create(session: Session, *, scope: Scope, quantity: int, actor: str, now: datetime) -> uuid.UUID:

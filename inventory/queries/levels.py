@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory.queries.buffers import BUFFER
-from retail.kernel import ids
+from retail.kernel import db, ids
 
 ELSEWHERE_MOST = 20
 
@@ -53,6 +53,9 @@ _LEVELS_AT = text(
     _LEVEL
     + """
     WHERE level.location_id = :location_id AND (CAST(:after AS uuid) IS NULL OR level.variant_id > :after)
+      AND (CAST(:shelf AS text) IS NULL OR level.shelf = :shelf)
+      AND (CAST(:pattern AS text) IS NULL OR variant.sku ILIKE :pattern OR variant.title ILIKE :pattern OR variant.title_ja ILIKE :pattern)
+      AND (NOT :low OR level.on_hand - level.allocated - level.unavailable - level.safety <= level.low_stock_threshold)
     ORDER BY level.variant_id LIMIT :limit
     """
 )
@@ -121,10 +124,22 @@ def levels_for(
 
 
 def levels_at(
-    session: Session, *, location_id: uuid.UUID, after: uuid.UUID | None, limit: int, now: datetime
+    session: Session,
+    *,
+    location_id: uuid.UUID,
+    shelf: str | None = None,
+    q: str | None = None,
+    low: bool = False,
+    after: uuid.UUID | None,
+    limit: int,
+    now: datetime,
 ) -> list[dict[str, Any]]:
-    """Up to `limit` levels of one location in the order of variant_id, from the one after `after` on. One statement."""
-    params = {"location_id": location_id, "after": after, "limit": limit, "now": now}
+    """Up to `limit` levels of one location in the order of variant_id, from the one after `after` on. One statement.
+
+    Of one `shelf`, with `q` in the SKU or a title, or (`low`) with no more left than their threshold.
+    """
+    params = {"location_id": location_id, "shelf": shelf, "pattern": db.contains(q), "low": low}
+    params |= {"after": after, "limit": limit, "now": now}
     return [level_dict(row) for row in session.execute(_LEVELS_AT, params)]
 
 

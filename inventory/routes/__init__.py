@@ -1,6 +1,6 @@
 """Stock over HTTP, a module per noun."""
 
-from inventory.routes import availability, bundles, changes, counts, history, inbound, levels, transfers
+from inventory.routes import availability, bundles, changes, counts, history, inbound, levels, rules, transfers
 from retail.kernel.web import ApiBlueprint
 
 BLUEPRINTS: list[ApiBlueprint] = [
@@ -11,5 +11,6 @@ BLUEPRINTS: list[ApiBlueprint] = [
     history.api,
     inbound.api,
     levels.api,
+    rules.api,
     transfers.api,
 ]

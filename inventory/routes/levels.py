@@ -1,4 +1,4 @@
-"""Stock over HTTP: what is where and why, receipts and adjustments."""
+"""Stock over HTTP: what is where and why; receipts, adjustments, what is set aside and comes back."""
 
 from typing import Any
 from uuid import UUID
@@ -6,8 +6,9 @@ from uuid import UUID
 from flask import request
 from sqlalchemy.orm import Session
 
-from inventory import queries, stock
+from inventory import naming, queries, rules, stock
 from inventory.schemas import levels as schemas
+from inventory.schemas import rules as rule_schemas
 from retail.kernel.web import ApiBlueprint
 from retail.kernel.web.api import Call
 from retail.kernel.web.cursor import Page, decode_cursor
@@ -22,7 +23,16 @@ def list_levels(session: Session, call: Call, query: Json) -> Page:
     place = stock.locate(session, name=query["location"], caller=call.principal)
     after = decode_cursor(query["cursor"], [UUID]) or [None]
     limit = query["limit"]
-    rows = queries.levels_at(session, location_id=place["id"], after=after[0], limit=limit + 1, now=call.now)
+    rows = queries.levels_at(
+        session,
+        location_id=place["id"],
+        shelf=query["shelf"],
+        q=query["q"],
+        low=query["low"],
+        after=after[0],
+        limit=limit + 1,
+        now=call.now,
+    )
     return Page.of(rows, limit, lambda row: [row["variant_id"]])
 
 
@@ -55,7 +65,7 @@ def get_level(session: Session, call: Call, location: str, sku: str) -> Json:
     if_match=True,
 )
 def update_level(session: Session, call: Call, location: str, sku: str, body: Json) -> Json:
-    """Set how many units are kept back (safety) and how many may be promised beyond what is on hand."""
+    """Set how a level is sold: kept back (safety), promised beyond what is on hand, told when low, lying on which shelf."""
     place = stock.locate(session, name=location, caller=call.principal, writing=True)
     before = stock.level(session, location_id=place["id"], sku=sku, now=call.now)
     stock.set_limits(
@@ -70,26 +80,59 @@ def update_level(session: Session, call: Call, location: str, sku: str, body: Js
     return stock.level(session, location_id=place["id"], sku=sku, now=call.now)
 
 
+@api.read(
+    "/stock/<location>/<sku>/rules",
+    permission="stock.read",
+    query=rule_schemas.ExplainQuery,
+    answer=rule_schemas.ExplanationSchema,
+)
+def explain_level(session: Session, call: Call, location: str, sku: str, query: Json) -> Json:
+    """Which rule gives the safety stock, and with `channel` the buffer, of one SKU at one location."""
+    place = stock.locate(session, name=location, caller=call.principal)
+    key = (stock.variants(session, skus=[sku])[sku], place["id"])
+    return rules.explain(session, keys=[key], channel=query["channel"])[key]
+
+
+@api.write(
+    "POST",
+    "/stock/levels",
+    permission="stock.write",
+    body=schemas.OpenLevelsSchema,
+    answer=schemas.ReceiptSchema,
+    status=201,
+)
+def open_levels(session: Session, call: Call, body: Json) -> Json:
+    """Make empty levels, so that limits can be set before the first delivery. Those that exist stay as they are."""
+    place = stock.locate(session, name=body["location"], caller=call.principal, writing=True)
+    ids = list(stock.variants(session, skus=body["skus"]).values())
+    stock.open_levels(session, location_id=place["id"], variant_ids=ids, actor=call.actor, now=call.now)
+    return _levels(session, call, place, ids)
+
+
 @api.write(
     "POST",
     "/stock/receipts",
-    permission="stock.write",
+    permission="stock.work",
     body=schemas.ReceiveStockSchema,
     answer=schemas.ReceiptSchema,
     status=201,
     idempotent=True,
 )
 def receive_stock(session: Session, call: Call, body: Json) -> Json:
-    """Goods came in from a supplier. 422 names every unknown SKU; then nothing is received."""
+    """Goods came in from a supplier; who waits for them gets them. 422 names every unknown SKU; then nothing is received."""
     place = stock.locate(session, name=body["location"], caller=call.principal, writing=True)
-    variants = stock.variants(session, skus=[line["sku"] for line in body["lines"]])
-    lines = [(variants[line["sku"]], line["quantity"]) for line in body["lines"]]
-    stock.receive(session, location_id=place["id"], lines=lines, key=_key(call), actor=call.actor, now=call.now)
-    ids = list(variants.values())
-    return {
-        "location": place,
-        "levels": queries.levels_for(session, location_id=place["id"], variant_ids=ids, now=call.now),
-    }
+    ids = naming.variants_of(session, lines=body["lines"])
+    lines = [(variant_id, line["quantity"]) for variant_id, line in zip(ids, body["lines"], strict=True)]
+    stock.receive(
+        session,
+        location_id=place["id"],
+        lines=lines,
+        key=_key(call),
+        bucket=body["bucket"],
+        actor=call.actor,
+        now=call.now,
+    )
+    return _levels(session, call, place, ids)
 
 
 @api.write(
@@ -102,22 +145,75 @@ def receive_stock(session: Session, call: Call, body: Json) -> Json:
     idempotent=True,
 )
 def adjust_stock(session: Session, call: Call, body: Json) -> Json:
-    """Change what is on hand and say why. 409 when less would be left than is promised."""
+    """Change what is on hand and say why. 409 when more is taken than there is, or (a correction) than is promised."""
+    here = _here(session, call, body)
+    stock.adjust(session, **here, delta=body["delta"], reason=body["reason"], **_by(call))
+    return stock.level_of(session, **here, now=call.now)
+
+
+@api.write(
+    "POST",
+    "/stock/set-asides",
+    permission="stock.work",
+    body=schemas.SetAsideSchema,
+    answer=schemas.LevelSchema,
+    status=201,
+    idempotent=True,
+)
+def set_stock_aside(session: Session, call: Call, body: Json) -> Json:
+    """Take units out of sale: damaged (the youngest promises give way), or for inspection (409 if they are promised)."""
+    here = _here(session, call, body)
+    stock.set_aside(session, **here, quantity=body["quantity"], reason=body["reason"], **_by(call))
+    return stock.level_of(session, **here, now=call.now)
+
+
+@api.write(
+    "POST",
+    "/stock/restorations",
+    permission="stock.work",
+    body=schemas.OutOfUnavailableSchema,
+    answer=schemas.LevelSchema,
+    status=201,
+    idempotent=True,
+)
+def restore_stock(session: Session, call: Call, body: Json) -> Json:
+    """Units that were set aside can be sold again; who waits for them gets them."""
+    here = _here(session, call, body)
+    stock.restore(session, **here, quantity=body["quantity"], **_by(call))
+    return stock.level_of(session, **here, now=call.now)
+
+
+@api.write(
+    "POST",
+    "/stock/write-offs",
+    permission="stock.write",
+    body=schemas.OutOfUnavailableSchema,
+    answer=schemas.LevelSchema,
+    status=201,
+    idempotent=True,
+)
+def write_stock_off(session: Session, call: Call, body: Json) -> Json:
+    """Units that were set aside are thrown away."""
+    here = _here(session, call, body)
+    stock.write_off(session, **here, quantity=body["quantity"], **_by(call))
+    return stock.level_of(session, **here, now=call.now)
+
+
+def _here(session: Session, call: Call, body: Json) -> Json:
     place = stock.locate(session, name=body["location"], caller=call.principal, writing=True)
-    variant_id = stock.variants(session, skus=[body["sku"]])[body["sku"]]
-    stock.adjust(
-        session,
-        location_id=place["id"],
-        variant_id=variant_id,
-        delta=body["delta"],
-        reason=body["reason"],
-        key=_key(call),
-        actor=call.actor,
-        now=call.now,
-    )
-    return stock.level(session, location_id=place["id"], sku=body["sku"], now=call.now)
+    (variant_id,) = naming.variants_of(session, lines=[body])
+    return {"location_id": place["id"], "variant_id": variant_id}
+
+
+def _by(call: Call) -> Json:
+    """Who, when, and the movement's own key: it outlives the claim, which is forgotten after some days."""
+    return {"key": _key(call), "actor": call.actor, "now": call.now}
 
 
 def _key(call: Call) -> str:
-    """The movement's own key: it outlives the claim, which is forgotten after some days."""
     return f"{call.actor}:{request.headers['Idempotency-Key']}"
+
+
+def _levels(session: Session, call: Call, place: Json, ids: list[UUID]) -> Json:
+    levels = queries.levels_for(session, location_id=place["id"], variant_ids=ids, now=call.now)
+    return {"location": place, "levels": levels}

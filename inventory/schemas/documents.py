@@ -6,9 +6,9 @@ from typing import Any
 
 import marshmallow as ma
 
-from inventory.schemas.levels import SKU
 from retail import barcodes, limits
 
+SKU = ma.validate.Length(1, limits.SKU_CHARACTERS)
 NOTE_CHARACTERS = 1000
 REASON_CHARACTERS = 200
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
