@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import queries
-from inventory.counts.progress import book, close, lock, move_on, named
-from inventory.queries import CountLine
+from inventory.counts.progress import book, close, lock, lock_levels, move_on, named
+from inventory.queries import NOTHING, CountLine
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict
 
@@ -85,13 +85,16 @@ def decide(
     variants = [line.variant_id for line in lines]
     params = {"count_id": locked.id, "variants": variants, "actor": caller.actor, "now": now}
     if approve:
-        here = queries.lock_on_hand(session, location_id=locked.location_id, variant_ids=variants)
-        gone = [named(line) for line in lines if here.get(line.variant_id, (0, 0))[0] + (line.difference or 0) < 0]
+        rising = [line.variant_id for line in lines if (line.difference or 0) > 0]
+        here = lock_levels(session, locked=locked, variant_ids=variants, rising=rising, actor=caller.actor, now=now)
+        gone = [
+            named(line) for line in lines if here.get(line.variant_id, NOTHING).on_hand + (line.difference or 0) < 0
+        ]
         if gone:
             raise Overtaken(errors=gone)
         changes = {line.variant_id: line.difference or 0 for line in lines}
         session.execute(_APPROVED, params)
-        book(session, locked=locked, changes=changes, actor=caller.actor, now=now)
+        book(session, locked=locked, changes=changes, here=here, actor=caller.actor, now=now)
     else:
         session.execute(_SENT_BACK, params)
     move_on(session, locked=locked, actor=caller.actor, now=now)

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import queries
-from inventory.counts.progress import book, lock, move_on, named
-from inventory.queries import CountLine, LockedCount
+from inventory.counts.progress import book, lock, lock_levels, move_on, named
+from inventory.queries import NOTHING, CountLine, LockedCount
 from retail import limits
 from retail.events import StockCountChanged
 from retail.kernel import outbox
@@ -165,23 +165,26 @@ def enter(session: Session, *, count: str, entries: Sequence[Entry], caller: Pri
     _add_found(
         session, locked=locked, found=[variant_id for variant_id in variants if variant_id not in known], lines=variants
     )
-    here = queries.lock_on_hand(session, location_id=locked.location_id, variant_ids=variants)
+    again = {variant_id for variant_id, line in known.items() if line.state == "recount"}
+    rising = [entry.variant_id for entry in entries if entry.variant_id in again and entry.counted]
+    given: dict[str, Any] = {"actor": caller.actor, "now": now}
+    here = lock_levels(session, locked=locked, variant_ids=variants, rising=rising, **given)
     first: list[tuple[Entry, int, str]] = []
     second: list[tuple[Entry, int, str]] = []
     for entry in entries:
-        expected = here.get(entry.variant_id, (0, 0))[0]
+        expected = here.get(entry.variant_id, NOTHING).on_hand
         difference = entry.counted - expected
-        if entry.variant_id in known and known[entry.variant_id].state == "recount":
+        if entry.variant_id in again:
             waits = abs(difference) > locked.approval_above
             second.append((entry, expected, "approval" if waits else "applied"))
         else:
             first.append((entry, expected, "recount" if difference else "applied"))
-    for statement, given in ((_COUNTED, first), (_RECOUNTED, second)):
-        _write(session, statement, count_id=locked.id, given=given, actor=caller.actor, now=now)
+    for statement, rows in ((_COUNTED, first), (_RECOUNTED, second)):
+        _write(session, statement, count_id=locked.id, rows=rows, **given)
     changes = {entry.variant_id: entry.counted - expected for entry, expected, state in second if state == "applied"}
-    book(session, locked=locked, changes=changes, actor=caller.actor, now=now)
+    book(session, locked=locked, changes=changes, here=here, **given)
     waiting = [entry.variant_id for entry, _, state in second if state == "approval"]
-    move_on(session, locked=locked, waiting=waiting, actor=caller.actor, now=now)
+    move_on(session, locked=locked, waiting=waiting, **given)
 
 
 def _room_for(lines: int) -> None:
@@ -219,18 +222,18 @@ def _write(
     statement: Any,
     *,
     count_id: uuid.UUID,
-    given: Sequence[tuple[Entry, int, str]],
+    rows: Sequence[tuple[Entry, int, str]],
     actor: str,
     now: datetime,
 ) -> None:
-    if not given:
+    if not rows:
         return
     params = {
         "count_id": count_id,
-        "variants": [entry.variant_id for entry, _, _ in given],
-        "counted": [entry.counted for entry, _, _ in given],
-        "expected": [expected for _, expected, _ in given],
-        "states": [state for _, _, state in given],
+        "variants": [entry.variant_id for entry, _, _ in rows],
+        "counted": [entry.counted for entry, _, _ in rows],
+        "expected": [expected for _, expected, _ in rows],
+        "states": [state for _, _, state in rows],
         "actor": actor,
         "now": now,
     }

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import queries, stock
-from inventory.queries import CountLine, LockedCount
+from inventory.queries import CountLine, LockedCount, OnHand
 from retail.events import StockCountChanged
 from retail.kernel import outbox
 from retail.kernel.auth import Principal
@@ -51,6 +51,22 @@ def lock(session: Session, *, count: str, caller: Principal) -> LockedCount:
     return locked
 
 
+def lock_levels(
+    session: Session,
+    *,
+    locked: LockedCount,
+    variant_ids: Sequence[uuid.UUID],
+    rising: Sequence[uuid.UUID],
+    actor: str,
+    now: datetime,
+) -> dict[uuid.UUID, OnHand]:
+    """Lock the levels of these variants. Those of the `rising` ones, of which units may be added, are there afterwards: made
+    later, they would be locked out of the order that all writers keep."""
+    if rising and queries.never_here(session, location_id=locked.location_id, variant_ids=rising):
+        stock.open_levels(session, location_id=locked.location_id, variant_ids=variant_ids, actor=actor, now=now)
+    return queries.lock_on_hand(session, location_id=locked.location_id, variant_ids=variant_ids)
+
+
 def named(line: CountLine) -> dict[str, Any]:
     """A line as refusals name it."""
     return {"sku": line.sku, "variant_id": line.variant_id, "code": "line_" + line.state, "state": line.state}
@@ -61,26 +77,46 @@ def book(
     *,
     locked: LockedCount,
     changes: Mapping[uuid.UUID, int],
+    here: Mapping[uuid.UUID, OnHand],
     actor: str,
     now: datetime,
 ) -> None:
-    """Change what is on hand by these differences.
+    """Change what is on hand by these differences. `here`: the levels, which the caller has locked.
 
     What is missing is missing even where it is promised: the youngest promises become short (shortage.py). Where more is
     missing than is fit for sale, the rest is missing of what was set aside.
     """
-    for variant_id, change in sorted(changes.items()):
-        if change:
-            stock.adjust(
-                session,
-                location_id=locked.location_id,
-                variant_id=variant_id,
-                delta=change,
-                reason="count",
-                key=None,
-                actor=actor,
-                now=now,
-            )
+    found = [(variant_id, change) for variant_id, change in changes.items() if change > 0]
+    missing = []
+    for variant_id, change in changes.items():
+        if change < 0:
+            level = here[variant_id]
+            aside = max(0, -change - (level.on_hand - level.unavailable))
+            if aside:
+                _write_off(session, locked, variant_id, aside, actor=actor, now=now)
+            if -change > aside:
+                missing.append((variant_id, -change - aside))
+    given: dict[str, Any] = {"location_id": locked.location_id, "cause": "count", "cause_id": locked.id}
+    given |= {"reason": "count", "key": None, "actor": actor, "now": now}
+    if missing:
+        stock.take_out(session, lines=missing, reality=True, **given)
+    if found:
+        stock.receive(session, lines=found, **given)
+
+
+def _write_off(
+    session: Session, locked: LockedCount, variant_id: uuid.UUID, quantity: int, *, actor: str, now: datetime
+) -> None:
+    stock.write_off(
+        session,
+        location_id=locked.location_id,
+        variant_id=variant_id,
+        quantity=quantity,
+        key=None,
+        cause_id=locked.id,
+        actor=actor,
+        now=now,
+    )
 
 
 def move_on(

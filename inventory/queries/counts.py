@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -34,6 +34,13 @@ _LOCK_ON_HAND = text(
     SELECT variant_id, on_hand, unavailable FROM stock_level
     WHERE location_id = :location_id AND variant_id = ANY(CAST(:variants AS uuid[]))
     ORDER BY variant_id FOR UPDATE
+    """
+)
+_NEVER_HERE = text(
+    """
+    SELECT variant_id FROM unnest(CAST(:variants AS uuid[])) AS line (variant_id)
+    WHERE NOT EXISTS (SELECT FROM stock_level AS level
+                      WHERE level.variant_id = line.variant_id AND level.location_id = CAST(:location_id AS uuid))
     """
 )
 _ON_SHELF = text(
@@ -127,6 +134,16 @@ class CountProgress:
     unsettled: int
 
 
+class OnHand(NamedTuple):
+    """What the books say is at a level, and how much of it was set aside."""
+
+    on_hand: int
+    unavailable: int
+
+
+NOTHING = OnHand(0, 0)  # where there is no level
+
+
 def _named(name: str) -> dict[str, Any]:
     return {"id": ids.parse_uuid(name), "reference": ids.parse_reference(name, COUNT_PREFIX)}
 
@@ -152,11 +169,16 @@ def count_progress(session: Session, *, count_id: uuid.UUID) -> CountProgress:
 
 def lock_on_hand(
     session: Session, *, location_id: uuid.UUID, variant_ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, tuple[int, int]]:
-    """Lock the levels of these variants at one location: ``{variant_id: (on_hand, unavailable)}``; where there is no level
-    nothing is answered and nothing locked."""
+) -> dict[uuid.UUID, OnHand]:
+    """Lock the levels of these variants at one location; where there is no level nothing is answered and nothing locked."""
     params = {"location_id": location_id, "variants": list(variant_ids)}
-    return {row.variant_id: (row.on_hand, row.unavailable) for row in session.execute(_LOCK_ON_HAND, params)}
+    return {row.variant_id: OnHand(row.on_hand, row.unavailable) for row in session.execute(_LOCK_ON_HAND, params)}
+
+
+def never_here(session: Session, *, location_id: uuid.UUID, variant_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Those of these variants that have no level at the location. A level that is there stays."""
+    params = {"location_id": location_id, "variants": list(variant_ids)}
+    return list(session.execute(_NEVER_HERE, params).scalars())
 
 
 def variants_on_shelf(session: Session, *, location_id: uuid.UUID, shelf: str | None, limit: int) -> list[uuid.UUID]:

@@ -58,14 +58,16 @@ _ADDS = {
     AVAILABLE: Hot(_ADD.format(bucket=AVAILABLE, unavailable=0)),
     UNAVAILABLE: Hot(_ADD.format(bucket=UNAVAILABLE, unavailable=1)),
 }
-# The row of cause `limits` lets those who follow the changes hear of a level that nothing has come to yet.
+# The row of cause `limits` lets those who follow the changes hear of a level that nothing has come to yet. The update changes
+# nothing and locks what is there, in the order of the keys: opening one level first and locking another after it could cross
+# with somebody who does both in one pass.
 _OPEN = Hot(
     """
     WITH level AS (
         INSERT INTO stock_level (variant_id, location_id, updated_at)
         SELECT variant_id, CAST(:location_id AS uuid), CAST(:now AS timestamptz)
         FROM unnest((SELECT CAST(:variants AS uuid[]))) AS line (variant_id) ORDER BY variant_id
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (variant_id, location_id) DO UPDATE SET version = stock_level.version WHERE false
         RETURNING variant_id, location_id
     )
     INSERT INTO stock_movement (variant_id, location_id, from_bucket, to_bucket, quantity, cause, reason, actor, at)
@@ -153,7 +155,8 @@ def put_back(
 def open_levels(
     session: Session, *, location_id: uuid.UUID, variant_ids: Iterable[uuid.UUID], actor: str, now: datetime
 ) -> int:
-    """Make the levels that are missing, empty, so that limits can be set before the first delivery; returns how many.
+    """Lock these levels, in order, and make those that are missing, empty; returns how many were made. So limits can be set
+    before the first delivery, and who adds in several statements holds all locks before the first.
 
     Raises:
         BundleHasNoStock: a variant is a bundle.

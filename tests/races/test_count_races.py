@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from inventory import counts, reservations
+from inventory import counts, reservations, stock
 from inventory.counts import Entry
 from inventory.reservations import Demand
 from retail.kernel import auth, db
 from retail.kernel.auth import Principal
 from retail.kernel.ids import new_id
-from tests.factories import Place, Variant
-from tests.inventory.books import balanced, level, moves, stocked
+from tests.factories import Place, Variant, location, variant
+from tests.inventory.books import balanced, level, moves, receive, stocked
 from tests.races.interleaving import Other, together
 
 pytestmark = [pytest.mark.races, pytest.mark.committed]
@@ -185,4 +185,43 @@ def test_two_counts_of_the_same_goods_book_what_each_found(session: Session, now
         assert second.waits()
     second.result()
     assert level(session, tea, place) == (8, 0, 0, 0)
+    assert balanced(session)
+
+
+@pytest.mark.parametrize("new_is_lower", [True, False])
+@pytest.mark.parametrize("count_first", [True, False])
+def test_goods_found_that_were_never_here_are_locked_in_order(
+    session: Session, now: datetime, new_is_lower: bool, count_first: bool
+) -> None:
+    """A recount adds units of tea and of something new here, while both come in: each makes the new level, and none waits
+    for the other crosswise. The tea's level is locked by a third at first, so that both are in the middle."""
+    made = [variant(session) for _ in range(2)]
+    new, tea = made if new_is_lower else made[::-1]
+    place = location(session)
+    receive(session, tea, place, 5)
+    entries = [Entry(tea.id, 6), Entry(new.id, 1)]
+    variants = [tea.id, new.id]
+    with db.transaction() as opening:
+        count = counts.begin(opening, location_id=place.id, variant_ids=variants, actor="system", now=now)
+    with db.transaction() as first:
+        counts.enter(first, count=count, entries=entries, caller=HANA, now=now)
+
+    def recounting(session: Session) -> None:
+        counts.enter(session, count=count, entries=entries, caller=KEN, now=now)
+
+    def receiving(session: Session) -> None:
+        lines = [(one, 2) for one in variants]
+        stock.receive(session, location_id=place.id, lines=lines, key=None, actor="system", now=now)
+
+    works = [recounting, receiving] if count_first else [receiving, recounting]
+    with db.transaction() as blocker:
+        blocker.execute(text("SELECT 1 FROM stock_level WHERE variant_id = :v FOR UPDATE"), {"v": tea.id})
+        others = []
+        for work in works:
+            others.append(Other(work))
+            assert others[-1].waits()
+    for other in others:
+        other.result()
+    found = [level(session, one, place) for one in (tea, new)]
+    assert found == [(8, 0, 0, 0), (3, 0, 0, 0)] if count_first else [(6, 0, 0, 0), (1, 0, 0, 0)]
     assert balanced(session)
