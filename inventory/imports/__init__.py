@@ -1,6 +1,6 @@
 """Files of stock writes: read line by line, applied in batches, resumed where they stopped."""
 
-from inventory.imports.lines import CSV, JSONL, BrokenOff, Bytes, HeadingInvalid, Reader
+from inventory.imports.lines import CSV, JSONL, VERSION_MOST, Bytes, HeadingInvalid, Reader
 from inventory.imports.running import (
     BATCH_LINES,
     DigestMismatch,
@@ -18,7 +18,7 @@ __all__ = [
     "BATCH_LINES",
     "CSV",
     "JSONL",
-    "BrokenOff",
+    "VERSION_MOST",
     "Bytes",
     "DigestMismatch",
     "HeadingInvalid",

@@ -34,10 +34,6 @@ class HeadingInvalid(Invalid):
     code, title = "heading_invalid", "The first line must name the columns"
 
 
-class BrokenOff(Exception):
-    """The file ended before its end: the sender went away, or the archive is cut."""
-
-
 class Bytes(Protocol):
     """What a file is read from."""
 
@@ -45,7 +41,7 @@ class Bytes(Protocol):
         """Up to `size` bytes; none at the end.
 
         Raises:
-            BrokenOff: there should have been more.
+            OSError, EOFError: there should have been more.
         """
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from inventory import updates
-from inventory.imports.lines import CSV, BrokenOff, Bytes, Parse, Raw, Reader, Refusal, csv_parser, jsonl_parser
+from inventory.imports.lines import CSV, Bytes, Parse, Raw, Reader, Refusal, csv_parser, jsonl_parser
 from inventory.queries import imports as queries
 from inventory.stock import BundleHasNoStock
 from inventory.updates import REFUSED, Line
@@ -37,7 +37,7 @@ RAW_CHARACTERS = 1000
 TRIES = 4
 DONE = "done"
 STAFF = "staff"
-_CUT_SHORT = (BrokenOff, OSError, EOFError, zlib.error)
+_CUT_SHORT = (OSError, EOFError, zlib.error)  # the sender went away; an archive is cut or damaged
 
 
 class ImportRunning(Conflict):

@@ -1,6 +1,18 @@
 """Stock over HTTP, a module per noun."""
 
-from inventory.routes import availability, bundles, changes, counts, history, inbound, levels, rules, transfers
+from inventory.routes import (
+    availability,
+    bundles,
+    changes,
+    counts,
+    history,
+    imports,
+    inbound,
+    levels,
+    rules,
+    transfers,
+    updates,
+)
 from retail.kernel.web import ApiBlueprint
 
 BLUEPRINTS: list[ApiBlueprint] = [
@@ -9,8 +21,10 @@ BLUEPRINTS: list[ApiBlueprint] = [
     changes.api,
     counts.api,
     history.api,
+    imports.api,
     inbound.api,
     levels.api,
     rules.api,
     transfers.api,
+    updates.api,
 ]

@@ -9,7 +9,7 @@ A view receives keyword arguments: the path's, `call`, and, where declared, `ses
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -255,6 +255,15 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
             return view
 
         return decorator
+
+    def describe_upload(
+        self, endpoint: View, answer: ma.Schema, *, permission: str, query: ma.Schema, media_types: Sequence[str]
+    ) -> None:
+        """Document a route of kernel.web.uploads."""
+        self._describe(endpoint, 201, answer, permission=permission, query=query, idempotent=True)
+        described = endpoint._apidoc["manual_doc"]  # type: ignore[attr-defined]
+        described["requestBody"] = {"required": True, "content": {name: {"schema": {}} for name in media_types}}
+        described["responses"] |= {code: {"$ref": "#/components/responses/Problem"} for code in ("413", "415")}
 
     def _describe(
         self,
