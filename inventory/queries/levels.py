@@ -138,7 +138,7 @@ def levels_at(
 
     Of one `shelf`, with `q` in the SKU or a title, or (`low`) with no more left than their threshold.
     """
-    params = {"location_id": location_id, "shelf": shelf, "pattern": db.contains(q), "low": low}
+    params: dict[str, Any] = {"location_id": location_id, "shelf": shelf, "pattern": db.contains(q), "low": low}
     params |= {"after": after, "limit": limit, "now": now}
     return [level_dict(row) for row in session.execute(_LEVELS_AT, params)]
 

@@ -406,12 +406,14 @@ def test_a_handover_waits_for_the_delivery_that_brings_the_backorder(session: Se
 def test_an_adjustment_waits_for_the_order_and_then_sees_its_promise(session: Session, now: datetime) -> None:
     tea, shop = stocked(session, 2)
 
-    def lose_two(s: Session) -> None:
-        stock.adjust(s, location_id=shop.id, variant_id=tea.id, delta=-2, reason="lost", key=None, actor=ACTOR, now=now)
+    def take_two_off(s: Session) -> None:
+        stock.adjust(
+            s, location_id=shop.id, variant_id=tea.id, delta=-2, reason="correction", key=None, actor=ACTOR, now=now
+        )
 
     with db.transaction() as buyer:
         allocating(one(tea, shop), now)(buyer)
-        clerk = Other(lose_two)
+        clerk = Other(take_two_off)
         assert clerk.waits()
     with pytest.raises(stock.BelowPromised):
         clerk.result()
