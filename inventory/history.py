@@ -61,7 +61,7 @@ def of_level(
     rest = (
         None
         if complete
-        else [items[-1]["seq"], opening, level, first.running if cursor is None else running, _text(as_of)]
+        else [items[-1]["seq"], opening, level, first.running if cursor is None else running, _stamp(as_of)]
     )
     return {
         "location": location,
@@ -109,13 +109,14 @@ def _begin(cursor: str | None, as_of: datetime | None) -> tuple[int | None, list
     if found is None:
         return None, [], None, []
     before, balance, level, running, moment = found
-    if moment != _text(as_of):
+    if moment != _stamp(as_of):
         raise CursorInvalid("The pages of a list have the same as_of")
     return before, balance, level, running
 
 
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _stamp(moment: datetime | None) -> float | None:
+    """The moment whatever zone it was written in."""
+    return None if moment is None else moment.timestamp()
 
 
 def _named(balance: Sequence[int]) -> dict[str, int]:
