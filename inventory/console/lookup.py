@@ -5,11 +5,18 @@ from typing import Any
 from flask import redirect, request
 from sqlalchemy.orm import Session
 
-from inventory import availability, queries
+from inventory import availability, queries, rules, stock
 from inventory.console.fields import FOUND_MOST, find
-from inventory.console.frame import pages, show, store_of, target
+from inventory.console.frame import ROOT, pages, show, store_of, target
 from retail.kernel.errors import NotFound
+from retail.kernel.i18n import N_
 from retail.kernel.web.api import Call
+from retail.kernel.web.rendering import called, texts
+
+FORMS = frozenset(
+    ["scan", "entries", "approval", "completion", "cancellation", "receipts", "ready", "shipment"]
+    + ["adjustments", "set-asides", "restorations", "write-offs", "limits", "levels"]
+)
 
 
 @pages.page("", permission="stock.read")
@@ -64,4 +71,30 @@ def item(session: Session, call: Call) -> Any:
         own=own,
         places=others,
         level=levels[0] if levels else None,
+        rule_says=_rule_says(session, found, store) if levels and store and call.principal.may("stock.write") else "",
+        adjustment_reasons=stock.ADJUSTMENT_REASONS,
     )
+
+
+@pages.page("/<path:address>", permission="stock.read")
+def page_of_form(session: Session, call: Call, address: str) -> Any:  # noqa: ARG001
+    """An address that only takes forms, opened (by the switch of languages after a refusal): the page of the form."""
+    parts = address.split("/")
+    while parts and parts[-1] in FORMS:
+        parts.pop()
+    if len(parts) == address.count("/") + 1:
+        raise NotFound
+    return redirect("/".join([ROOT, *parts]), 303)
+
+
+def _rule_says(session: Session, found: dict[str, Any], store: dict[str, Any]) -> str:
+    """What is kept back where nobody sets it by hand, and because of which rule."""
+    key = (found["variant_id"], store["id"])
+    rule = rules.explain(session, keys=[key])[key]["safety_rule"]
+    language = texts()
+    if rule is None:
+        return language.gettext(N_("Empty: nothing is kept back, since no rule says so"))
+    scope = rule["sku"] or rule["category"] or language.gettext(N_("everything"))
+    place = called(rule["location"]) if rule["location"] else language.gettext(N_("all stores"))
+    told = N_("Empty: %(units)s, by the rule for %(scope)s, %(place)s")
+    return language.gettext(told, units=rule["quantity"], scope=scope, place=place)

@@ -5,7 +5,7 @@ from typing import Any
 from flask import g
 from sqlalchemy.orm import Session
 
-from inventory import stock
+from inventory import naming, stock
 from inventory.console.fields import lines_in, load, scan_into, skus_in
 from inventory.console.frame import key_of, names, own_store, pages, show, target
 from inventory.schemas.levels import ReceiveStockSchema
@@ -37,14 +37,18 @@ def scan_receipt(call: Call, form: dict[str, str]) -> Any:  # noqa: ARG001
 def receive(session: Session, call: Call, form: dict[str, str]) -> str:
     """Take in all that is on the list."""
     store = own_store(session, call)
-    given = [line for line in lines_in(form, "quantity") if line["quantity"] != 0]
-    body = load(ReceiveStockSchema(), {"location": store["code"], "lines": given})
-    variants = stock.variants(session, skus=[line["sku"] for line in body["lines"]])
+    given: dict[str, Any] = {"location": store["code"]}
+    given["lines"] = [line for line in lines_in(form, "quantity") if line["quantity"] not in (0, None)]
+    if form.get("bucket"):
+        given["bucket"] = form["bucket"]
+    body = load(ReceiveStockSchema(), given)
+    variants = naming.variants_of(session, lines=body["lines"])
     stock.receive(
         session,
         location_id=store["id"],
-        lines=[(variants[line["sku"]], line["quantity"]) for line in body["lines"]],
+        lines=[(variant_id, line["quantity"]) for variant_id, line in zip(variants, body["lines"], strict=True)],
         key=key_of(call),
+        bucket=body["bucket"],
         actor=call.actor,
         now=call.now,
     )

@@ -84,7 +84,7 @@ def draft(session: Session, call: Call, form: dict[str, str]) -> str:
     other = form.get("other", "")
     ends = {"from": store["code"], "to": other} if form.get("way") != "ask" else {"from": other, "to": store["code"]}
     given = ends | {
-        "lines": [line for line in lines_in(form, "quantity") if line["quantity"] != 0],
+        "lines": [line for line in lines_in(form, "quantity") if line["quantity"] not in (0, None)],
         "due_at": moment(form, "due_at", store["zone"]),
         "note": form.get("note", ""),
     }
