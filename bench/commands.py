@@ -10,6 +10,7 @@ import click
 from retail.kernel import config, db, scratch
 
 BUILD = Path("build")
+PARTS = ("routes", "flat")
 
 
 def _settings() -> config.Settings:
@@ -22,8 +23,33 @@ def _settings() -> config.Settings:
 @click.option("--seconds", default=6.0, show_default=True, help="Length of each part of a round.")
 @click.option("--threads", default=1, show_default=True, help="Threads per web process.")
 @click.option("--small", is_flag=True, help="A hundredth of the data, to try the benchmark itself.")
-def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool) -> None:
-    """Measure our routes beside the database's own limit; writes build/bench.json."""
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure this part alone; repeat it for more.")
+def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool, only: tuple[str, ...]) -> None:
+    """Measure our routes beside the database's own limit, and what must stay flat; writes build/bench*.json."""
+    parts = only or PARTS
+    if "routes" in parts:
+        _routes(clients, rounds, seconds, threads, small)
+    if "flat" in parts:
+        _flat(clients, rounds, seconds, small)
+
+
+def _flat(clients: int, rounds: int, seconds: float, small: bool) -> None:
+    from rich.console import Console
+
+    from bench import flat
+
+    console = Console()
+    with scratch.server(_settings()) as server:
+        found = flat.measure(server, small=small, clients=clients, rounds=rounds, seconds=seconds, tell=console.print)
+    flat.write_json(found, BUILD / "bench-flat.json")
+    console.print(
+        f"{found.name}: {found.few_per_s:,}/s ({found.few_ms} ms) among {found.rows_few:,} stock rows, "
+        f"{found.many_per_s:,}/s ({found.many_ms} ms) among {found.rows_many:,}: {found.ratio} times as long"
+    )
+    console.print("the goal holds" if found.missed is None else f"[red]missed[/red] {found.missed}")
+
+
+def _routes(clients: int, rounds: int, seconds: float, threads: int, small: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
