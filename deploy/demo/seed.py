@@ -16,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from deploy.demo import people, places
+from deploy.demo import people, places, stockroom
 from deploy.demo.assortment import families
 from deploy.demo.past import Past, Store
 from inventory import stock
@@ -59,6 +59,7 @@ def seed(session: Session, *, now: datetime) -> Summary:
     }
     skus = _catalog(session, opened)
     _stock(session, skus, located, opened)
+    everything = stockroom.furnish(session, skus=skus, located=located, opened=opened, now=now)
     associates = _staff(session, located, opened)
     tills = _clients(session, located, opened)
     shoppers = _customers(session, opened)
@@ -67,7 +68,7 @@ def seed(session: Session, *, now: datetime) -> Summary:
     ]
     past = Past(session, random.Random(20261123), skus=skus, shoppers=shoppers, stores=open_stores)  # noqa: S311
     past.happen(opened + timedelta(days=5), now)
-    return Summary(new=True, variants=len(skus), orders=past.orders)
+    return Summary(new=True, variants=len(everything), orders=past.orders)
 
 
 def _wiring(session: Session) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from deploy.demo import people
 from deploy.demo.mailbox import Mailbox
 
 PATIENCE_SECONDS = 30.0
@@ -97,6 +98,31 @@ def until(claim: str, look: Callable[[], Found | None]) -> Found:
             raise TourStopped(f"{claim}: not within {PATIENCE_SECONDS:.0f} seconds")
         time.sleep(0.1)
     return found
+
+
+class Story:
+    """Numbered steps, told line by line. Parts of one story count on: the next begins at `number`."""
+
+    def __init__(self, http: httpx.Client, say: Say, number: int = 0) -> None:
+        self.http = http
+        self.say = say
+        self.number = number
+
+    def step(self, title: str) -> None:
+        """Begin the next step."""
+        self.number += 1
+        self.say("")
+        self.say(f"{self.number}. {title}")
+
+    def tell(self, sentence: str) -> None:
+        """One line of the present step."""
+        self.say(f"   {sentence}")
+
+    def staff(self, colleague: people.Colleague) -> Caller:
+        """A colleague, logged in."""
+        login = {"login": colleague.login, "password": people.PASSWORD}
+        token = Caller(self.http, "nobody", "").ask("POST", "/auth/staff-tokens", json=login, expect=201)["token"]
+        return Caller(self.http, colleague.name, token)
 
 
 class Inbox:

@@ -1,7 +1,7 @@
 """The tour: one order through the whole shop, over HTTP against the running servers, told step by step.
 
 Hanako looks up stock, buys with points and her card, fetches the goods with a code; then she calls, and the agent has
-everything in one answer. Every sentence is checked before it is printed; the first that is not true stops the tour.
+everything in one answer. The second part looks into the stockroom (stock_tour.py). Every sentence is checked before it is printed; the first that is not true stops the tour.
 """
 
 import uuid
@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from deploy.demo import people
+from deploy.demo import people, stock_tour
 from deploy.demo.mailbox import Mailbox
-from deploy.demo.telling import Caller, Inbox, Say, TourStopped, cell, check, code_in, money, text_of, until
+from deploy.demo.telling import Caller, Inbox, Say, Story, TourStopped, cell, check, code_in, money, text_of, until
 
 HERS = ("TEA-SENCHA-80", "WARE-YUNOMI-AO")
 STORE = "SHIBUYA"
@@ -41,17 +41,16 @@ def run(*, base_url: str, keys: Mapping[str, str], mailbox: Mailbox, say: Say) -
         tour.hand_over()
         tour.earn()
         tour.call_support()
+        stock_tour.run(http=http, keys=keys, say=say, number=tour.number)
 
 
-class _Tour:
+class _Tour(Story):
     """What is known so far."""
 
     def __init__(self, http: httpx.Client, keys: Mapping[str, str], mailbox: Mailbox, say: Say) -> None:
-        self.http = http
+        super().__init__(http, say)
         self.shop = Caller(http, people.STOREFRONT.name, keys[people.STOREFRONT.name])
         self.inbox = Inbox(mailbox, people.email_of(people.HANAKO))
-        self.say = say
-        self.number = 0
         self.hanako = self.counter = self.shop
         self.allocated: dict[str, int] = {}
         self.shelves: list[str] = []
@@ -59,14 +58,6 @@ class _Tour:
         self.cart: dict[str, Any] = {}
         self.order: dict[str, Any] = {}
         self.mailed_code = ""
-
-    def step(self, title: str) -> None:
-        self.number += 1
-        self.say("")
-        self.say(f"{self.number}. {title}")
-
-    def tell(self, sentence: str) -> None:
-        self.say(f"   {sentence}")
 
     def show_mail(self, what: str, *, about: str = "", lines: int = 40) -> EmailMessage:
         """Wait for her next mail (about that order) and show its first lines."""
@@ -171,7 +162,7 @@ class _Tour:
     def pick(self) -> None:
         colleague = people.STAFF[0]
         self.step(f"In Shibuya, {colleague.name} logs in, picks the order and marks it ready.")
-        self.counter = self._staff(colleague)
+        self.counter = self.staff(colleague)
         found = self.counter.ask("GET", "/pickups", params={"q": self.order["reference"]})["items"]
         check("It is on the store's list", [pickup["reference"] for pickup in found], [self.order["reference"]])
         pickup = found[0]
@@ -182,12 +173,6 @@ class _Tour:
         check("A double click on ready", twice["version"], pickup["version"])
         self.tell("Picked and ready. A double click changes nothing and sends nothing twice. The mail with the code:")
         self.mailed_code = code_in(self.show_mail("the pickup code", about=self.order["reference"]))
-
-    def _staff(self, colleague: people.Colleague) -> Caller:
-        nobody = Caller(self.http, "nobody", "")
-        login = {"login": colleague.login, "password": people.PASSWORD}
-        token = nobody.ask("POST", "/auth/staff-tokens", json=login, expect=201)["token"]
-        return Caller(self.http, colleague.name, token)
 
     def hand_over(self) -> None:
         self.step("She comes to the counter and shows the code; the goods change hands, once.")
@@ -226,7 +211,7 @@ class _Tour:
     def call_support(self) -> None:
         agent_name, phone = people.STAFF[4], people.phone_of(people.HANAKO)
         self.step(f"She calls support. {agent_name.name} types her number, {phone}, and sees everything at once.")
-        agent = self._staff(agent_name)
+        agent = self.staff(agent_name)
         found = agent.ask("GET", "/support/context", params={"phone": phone})
         check("The number is known", found["found_by"]["assurance"], "verified")
         check("It is hers", found["customer"]["name"], NAME)

@@ -25,9 +25,9 @@ from retail.kernel.errors import Problem
 from retail.roles import ROLES
 
 COUNTS = {
-    "product": 49,
-    "variant": 201,
-    "price": 402,
+    "product": 52,
+    "variant": 204,
+    "price": 408,
     "location": 4,
     "channel": 5,
     "customer": 30,
@@ -44,7 +44,7 @@ def counts(session: Session) -> dict[str, int]:
 
 def test_it_makes_a_whole_shop_once(session: Session, now: datetime) -> None:
     made = seed.seed(session, now=now)
-    assert (made.new, made.variants, made.orders) == (True, 201, 102)
+    assert (made.new, made.variants, made.orders) == (True, 204, 102)
     assert counts(session) == COUNTS
     assert set(session.execute(text("SELECT DISTINCT role FROM staff")).scalars()) == set(ROLES)
     audits = (retail.audit, inventory.audit, loyalty.audit, orders.audit)
