@@ -37,6 +37,7 @@ DELTA, COMPARE, ABSOLUTE = MODES = ("delta", "compare_and_set", "absolute")
 APPLIED, UNCHANGED, REFUSED = "applied", "unchanged", "refused"
 # The cause of an absolute number's movement: it tells what was known, not what came or went (see as_of).
 CAUSES = {DELTA: "update", COMPARE: "update", ABSOLUTE: "sync"}
+BOUND = 2 * limits.UNITS_PER_LEVEL
 CODES = {
     "unknown_sku": "Not in the catalog",
     "unknown_barcode": "No variant has this barcode",
@@ -303,11 +304,16 @@ def _arrays(writes: Sequence[_Write]) -> dict[str, str]:
         "variants": array([write.variant_id for write in writes]),
         "locations": array([write.location_id for write in writes]),
         "modes": array([line.mode for line in lines]),
-        "quantities": array([line.quantity for line in lines]),
-        "expected": array([line.expected for line in lines]),
+        "quantities": array([_bounded(line.quantity) for line in lines]),
+        "expected": array([None if line.expected is None else _bounded(line.expected) for line in lines]),
         "versions": array([line.version for line in lines]),
         "as_ofs": array([None if line.as_of is None else f'"{line.as_of.isoformat()}"' for line in lines]),
     }
+
+
+def _bounded(number: int) -> int:
+    """The number, or one that is as impossible and fits into the database's."""
+    return number if -BOUND <= number <= BOUND else BOUND if number > 0 else -BOUND
 
 
 def _named(

@@ -23,7 +23,7 @@ SOURCES = [
 EDGES = {"routes", "console", "handlers", "jobs", "commands"}
 MOVING = re.compile(
     r"/(holds?|cancellation|refunds|returns|picking|ready|collection|code|receipts|adjustments|contacts|redelivery|orders"
-    r"|set-asides|restorations|write-offs|stock-counts|entries|approval|completion|inbound-shipments|transfers|shipment)$"
+    r"|set-asides|restorations|write-offs|stock-counts|entries|approval|completion|inbound-shipments|transfers|shipment|updates|imports)$"
 )
 
 
