@@ -1,6 +1,6 @@
 """What becomes of a promise: handed over (consume), given back (release), or its time has passed (expire)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from inventory import filling, queries
 from inventory.reservations.demands import Key, NotAllocated, NotOnHand, NotReleased
+from inventory.reservations.parting import part
 from retail.kernel.hot import Hot
 
 CONSUME = "consume"
@@ -109,6 +110,19 @@ _CONSUME = Hot(
         freed="false",
     )
 )
+_CONSUME_PART = Hot(
+    _SETTLE.format(
+        source="reservation",
+        which="id = ANY((SELECT CAST(:ids AS uuid[]))::uuid[]) AND owner_id = :owner_id",
+        states="'allocated'",
+        state="consumed",
+        to_bucket="outside",
+        leaves=1,
+        fresh=_FRESH,
+        released=_RELEASED,
+        freed="false",
+    )
+)
 _EXPIRE = {
     "source": "reservation",
     "states": "'held'",
@@ -149,13 +163,16 @@ def consume(
     *,
     owner_id: UUID,
     line_ids: Sequence[UUID] | None,
+    quantities: Mapping[UUID, int] | None = None,
     cause: str = CONSUME,
     actor: str,
     now: datetime,
 ) -> None:
     """The allocated units of these lines (None: of all) leave the shop: handed over, shipped, or sold at the till.
 
-    Goods that are not released yet leave for another location (any other `cause`), not for a customer.
+    quantities: only so many units of each of these lines (not of bundles: theirs are several goods); the rest stays
+    allocated, and what is short stays short. Goods that are not released yet leave for another location (any other
+    `cause`), not for a customer.
 
     Raises:
         NotAllocated: a line has nothing allocated (any more); no line was consumed.
@@ -166,6 +183,12 @@ def consume(
     at_least = 1 if lines is None else len(lines)
     params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines, "at_least": at_least}
     params["to_customer"] = cause == CONSUME
+    if quantities is not None:
+        if lines is None or set(lines) != set(quantities):
+            raise ValueError("quantities name exactly the lines that leave")
+        params["ids"] = part(session, owner_id=owner_id, quantities=quantities)
+        _settle(session, statement=_CONSUME_PART, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
+        return
     _settle(session, statement=_CONSUME, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
 
 
