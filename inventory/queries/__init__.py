@@ -142,7 +142,6 @@ __all__ = [
     "most_specific",
     "movements_of",
     "never_here",
-    "never_here",
     "places_for",
     "rule_dicts",
     "split_keys",

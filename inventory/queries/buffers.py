@@ -34,6 +34,8 @@ def most_specific(column: str, *, channel: bool, variant: str, location: str) ->
     return f"CASE WHEN (SELECT EXISTS (SELECT {live})) THEN coalesce({probes}) END"
 
 
+# Whether anything is kept from the channel :channel anywhere.
+HAS_BUFFERS = f"(SELECT EXISTS (SELECT FROM stock_rule AS rule WHERE {_OF_CHANNEL} AND rule.retired_at IS NULL))"  # noqa: S608
 # Units kept from the channel :channel at `level`, 0 for none (or when :channel is NULL).
 BUFFER = (
     f"coalesce({most_specific('quantity', channel=True, variant='level.variant_id', location='level.location_id')}, 0)"

@@ -77,24 +77,27 @@ def out_of_stock(
     *,
     demands: Sequence[Demand],
     free: dict[Key, int],
-    wanted: dict[Key, int],
     channel: str | None,
     now: datetime,
 ) -> OutOfStock:
     """The refusal, with every short line and where else its SKU is available.
 
-    `free` has what the caller could have at each level, `wanted` what all its lines want of it. A demand that is not
-    among them is for a bundle: it is short when any component is.
+    `free` has what the caller could have at each level of a variant; a level that is missing has nothing. A bundle is
+    short when any of its components is, and as many can be had as the scarcest of them allows.
     """
-    components = ground.components_of(
-        session, variant_ids=[demand.variant_id for demand in demands if demand.key not in wanted]
-    )
-    short: dict[Key, int] = {}
+    components = ground.components_of(session, variant_ids=[demand.variant_id for demand in demands])
+    parts: dict[Key, list[tuple[Key, int]]] = {}
+    wanted: dict[Key, int] = {}
     for demand in demands:
-        parts = components.get(demand.variant_id, [(demand.variant_id, 1)])
-        keys = [((variant_id, demand.location_id), each) for variant_id, each in parts]
-        if any(free.get(key, 0) < wanted.get(key, 0) for key, _ in keys):
-            short[demand.key] = min(max(free.get(key, 0), 0) // each for key, each in keys)
+        needs = components.get(demand.variant_id, [(demand.variant_id, 1)])
+        parts[demand.key] = [((variant_id, demand.location_id), each) for variant_id, each in needs]
+        for key, each in parts[demand.key]:
+            wanted[key] = wanted.get(key, 0) + each * demand.quantity
+    short = {
+        whole: min(max(free.get(key, 0), 0) // each for key, each in needs)
+        for whole, needs in parts.items()
+        if any(free.get(key, 0) < wanted[key] for key, _ in needs)
+    }
     known = queries.places_for(session, keys=list(short), channel=channel, now=now)
     errors: list[dict[str, Any]] = []
     for position, demand in enumerate(demands, start=1):

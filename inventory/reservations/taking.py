@@ -34,7 +34,8 @@ _TAKE = """
     ), demand AS (
         SELECT variant_id, location_id, CAST(sum(quantity) AS integer) AS quantity FROM line GROUP BY variant_id, location_id
     ), locked AS (
-        SELECT level.*
+        SELECT level.variant_id, level.location_id, on_hand, allocated, held, unavailable, safety, backorder_limit, backordered,
+               low_stock_threshold, version
         FROM stock_level AS level
         JOIN (SELECT variant_id, location_id FROM demand
               UNION
@@ -47,7 +48,7 @@ _TAKE = """
         WHERE owner_id = :held_for AND state = 'held' AND (SELECT count(*) FROM locked) > 0
         ORDER BY id
         FOR UPDATE
-    ), counted AS (
+    ), counted AS MATERIALIZED (
         SELECT level.*, coalesce(demand.quantity, 0) AS taken, coalesce(own.quantity, 0) AS back,
                on_hand - held + coalesce(own.quantity, 0) - unavailable - {kept} AS rest
         FROM locked AS level
@@ -93,20 +94,15 @@ _TAKE = """
               SELECT variant_id, location_id, 'available', 'backordered', waiting, :owner_id FROM change) AS movement
         WHERE quantity > 0 AND (SELECT ok FROM verdict)
     )
-    SELECT coalesce(change.variant_id, demand.variant_id) AS variant_id, coalesce(change.location_id, demand.location_id) AS location_id,
-           coalesce(demand.quantity, 0) AS quantity, coalesce(change.free, 0) AS free, change.waiting,
-           change.held - change.back > 0 AS others_hold, {freed} AS freed,
+    SELECT variant_id, location_id, taken, free, waiting, held - back > 0 AS others_hold, back > taken AS freed,
            CASE WHEN {lowers} AND on_hand - allocated - unavailable - safety > low_stock_threshold
                  AND on_hand - allocated - unavailable - safety - taken <= low_stock_threshold
                 THEN on_hand - allocated - unavailable - safety - taken END AS low,
            low_stock_threshold AS threshold, {unreleased} AS unreleased, (SELECT ok FROM verdict) AS ok
-    FROM demand
-    FULL JOIN change ON change.variant_id = demand.variant_id AND change.location_id = demand.location_id
+    FROM change
 """
-_FREED = f"CASE WHEN change.back > change.taken THEN {queries.MAY_WAIT} ELSE false END"
 _ALLOCATE = Hot(
     _TAKE.format(
-        freed=_FREED,
         bucket="allocated",
         cause="allocate",
         counters="allocated = change.allocated + change.taken, backordered = change.backordered + change.waiting, "
@@ -116,12 +112,11 @@ _ALLOCATE = Hot(
         waits=1,
         lowers="taken > 0",
         unreleased="CAST(:for_sale AS boolean) AND (SELECT releases_at > :now FROM supply_policy AS policy "
-        "WHERE policy.variant_id = demand.variant_id)",
+        "WHERE policy.variant_id = change.variant_id)",
     )
 )
 _HOLD = Hot(
     _TAKE.format(
-        freed=_FREED,
         bucket="held",
         cause="hold",
         counters="allocated = change.allocated, backordered = change.backordered, "
@@ -238,20 +233,24 @@ def _take(
         "now": now,
     }
     rows: Sequence[Any] = statement.run(session, params).all()
-    if not all(row.ok for row in rows):
+    if not _done(rows, demands):
         rows = _again(session, statement, params, rows)
-        if not all(row.ok for row in rows):
+        if not _done(rows, demands):
             free: dict[Key, int] = {(row.variant_id, row.location_id): row.free for row in rows}
-            wanted: dict[Key, int] = {(row.variant_id, row.location_id): row.quantity for row in rows}
-            raise out_of_stock(session, demands=demands, free=free, wanted=wanted, channel=channel, now=now)
+            raise out_of_stock(session, demands=demands, free=free, channel=channel, now=now)
     freed = [(row.variant_id, row.location_id) for row in rows if row.freed]
-    if freed:
-        filling.fill(session, keys=freed, actor=actor, now=now)
+    if freed:  # the cart had held more than is taken now
+        filling.fill_waiting(session, keys=freed, actor=actor, now=now)
     return rows
 
 
+def _done(rows: Sequence[Any], demands: Sequence[Demand]) -> bool:
+    """Whether it was all taken: each row of the answer says it, and a level that is missing has no row."""
+    return bool(rows[0].ok) if rows else not demands
+
+
 def _fall(row: Any) -> Fall:
-    return Fall(row.variant_id, row.location_id, row.low + row.quantity, row.low, row.threshold, row.threshold)
+    return Fall(row.variant_id, row.location_id, row.low + row.taken, row.low, row.threshold, row.threshold)
 
 
 def _again(session: Session, statement: Hot, params: Mapping[str, Any], rows: Sequence[Any]) -> Sequence[Any]:
@@ -259,7 +258,7 @@ def _again(session: Session, statement: Hot, params: Mapping[str, Any], rows: Se
 
     This transaction holds the locks of these levels since the first try, so what is swept here cannot be taken by others.
     """
-    short = [(row.variant_id, row.location_id) for row in rows if row.free < row.quantity]
+    short = [(row.variant_id, row.location_id) for row in rows if row.free < row.taken]
     waits = [(row.variant_id, row.location_id) for row in rows if row.waiting and row.others_hold]
     if expire_at(session, keys=[*short, *waits], now=params["now"]) or not short:
         return statement.run(session, {**params, "swept": True}).all()
