@@ -13,6 +13,7 @@ from inventory.queries import TransferLineFacts
 from inventory.transfers.steps import CAUSE, RETURN, SHRINK, TRANSITIONS, lock, move_on
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, Invalid
+from retail.queries import skus_by_variant
 
 
 class MoreThanOutstanding(Conflict):
@@ -66,7 +67,7 @@ def receive(
     documents.require_step(TRANSITIONS, locked.state, "received")
     totals = documents.added_up(arrived, final=final)
     lines = queries.transfer_lines(session, transfer_id=locked.id)
-    _require_on_its_way(lines, arrived, totals)
+    _require_on_its_way(session, lines, arrived, totals)
     params = {
         "transfer_id": locked.id,
         "variants": list(totals),
@@ -134,16 +135,18 @@ def cancel(
 
 
 def _require_on_its_way(
-    lines: Sequence[TransferLineFacts], arrived: Sequence[Arrived], totals: Mapping[UUID, Arrived]
+    session: Session, lines: Sequence[TransferLineFacts], arrived: Sequence[Arrived], totals: Mapping[UUID, Arrived]
 ) -> None:
-    known = {line.variant_id: line for line in lines}
+    outstanding = {line.variant_id: line.outstanding for line in lines}
+    excess = [key for key, one in totals.items() if one.quantity > outstanding.get(key, 0)]
+    if not excess:
+        return
+    names = skus_by_variant(session, variant_ids=excess)
     errors = []
     for position, one in enumerate(arrived, start=1):
-        line = known.get(one.variant_id)
-        outstanding = line.outstanding if line else 0
-        if totals[one.variant_id].quantity > outstanding:
-            detail = f"{totals[one.variant_id].quantity} came in, {outstanding} on their way"
+        if one.variant_id in names:
+            sku, coming = names[one.variant_id].sku, outstanding.get(one.variant_id, 0)
+            detail = f"{sku}: {totals[one.variant_id].quantity} came in, {coming} on their way"
             error = {"line": position, "code": MoreThanOutstanding.code, "detail": detail}
-            errors.append(error | {"sku": line.sku if line else None, "outstanding": outstanding})
-    if errors:
-        raise MoreThanOutstanding(errors=errors)
+            errors.append(error | {"sku": sku, "quantity": one.quantity, "outstanding": coming})
+    raise MoreThanOutstanding(errors=errors)

@@ -15,6 +15,7 @@ from inventory.transfers.drafting import Wanted
 from inventory.transfers.steps import CAUSE, TRANSITIONS, lock, move_on
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, Invalid
+from retail.queries import skus_by_variant
 
 
 class NotOnTransfer(Invalid):
@@ -93,7 +94,7 @@ def ship(
     locked = lock(session, transfer=transfer, caller=caller, at="from_location_id")
     documents.require_step(TRANSITIONS, locked.state, "in_transit")
     lines = queries.transfer_lines(session, transfer_id=locked.id)
-    asked = _asked(lines, shipped)
+    asked = _asked(session, lines, shipped)
     variants = [line.variant_id for line in lines]
     queries.lock_on_hand(session, location_id=locked.from_location_id, variant_ids=variants)
     there = queries.allocated_to(session, owner_id=locked.id, location_id=locked.from_location_id)
@@ -121,16 +122,22 @@ def ship(
     ]
 
 
-def _asked(lines: Sequence[TransferLineFacts], shipped: Sequence[Wanted] | None) -> dict[UUID, int]:
-    """Units per variant that are to leave, by the positions of the transfer."""
+def _asked(session: Session, lines: Sequence[TransferLineFacts], shipped: Sequence[Wanted] | None) -> dict[UUID, int]:
+    """Units per variant that are to leave."""
     requested = {line.variant_id: line.requested for line in lines}
     if shipped is None:
         return requested
     documents.require_distinct([one.variant_id for one in shipped])
+    names = skus_by_variant(session, variant_ids=[one.variant_id for one in shipped if one.variant_id not in requested])
     strange = [
-        {"line": position, "code": NotOnTransfer.code, "detail": "Not on this transfer"}
+        {
+            "line": position,
+            "code": NotOnTransfer.code,
+            "sku": names[one.variant_id].sku,
+            "detail": names[one.variant_id].sku,
+        }
         for position, one in enumerate(shipped, start=1)
-        if one.variant_id not in requested
+        if one.variant_id in names
     ]
     if strange:
         raise NotOnTransfer(errors=strange)

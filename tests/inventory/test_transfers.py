@@ -15,7 +15,7 @@ from inventory.reservations import Demand
 from retail import barcodes, limits
 from retail.kernel import db
 from retail.kernel.ids import new_id
-from tests.factories import Actor, Place, Variant, customer, location, staff, variants
+from tests.factories import Actor, Variant, customer, location, staff, variants
 from tests.inventory.books import balanced, level, limit, receive
 from tests.inventory.books import reservations as promised
 from tests.inventory.papers import (
@@ -271,6 +271,12 @@ def test_what_cannot_be_shipped(
     with unchanged():
         answer = two.sender.post(f"/transfers/{reference}/shipment", json=body, key="k")
     assert (answer.status_code, answer.json["code"]) == (status, code), answer.json
+    if code == "not_on_transfer":
+        assert [(error["line"], error["sku"]) for error in answer.json["errors"]] == [(2, skus[1])]
+    if code == "more_than_requested":
+        assert [(error["line"], error["sku"], error["requested"]) for error in answer.json["errors"]] == [
+            (1, skus[0], 6)
+        ]
 
 
 def test_more_than_is_on_its_way_is_refused_with_every_line(session: Session, two: Two, unchanged: Unchanged) -> None:
