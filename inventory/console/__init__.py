@@ -2,9 +2,9 @@
 
 from flask import Blueprint
 
-from inventory.console import counts, deliveries, frame, levels, lookup, past, receiving, transfers
+from inventory.console import attention, counts, deliveries, frame, levels, lookup, past, receiving, transfers
 
 BLUEPRINTS: list[Blueprint] = [frame.pages]
 
 # imported for the pages they add
-__all__ = ["BLUEPRINTS", "counts", "deliveries", "levels", "lookup", "past", "receiving", "transfers"]
+__all__ = ["BLUEPRINTS", "attention", "counts", "deliveries", "levels", "lookup", "past", "receiving", "transfers"]

@@ -29,6 +29,7 @@ TABS = (
     ("receiving", f"{ROOT}/receiving", "stock.work", N_("Receive")),
     ("transfers", f"{ROOT}/transfers", "stock.work", N_("Transfers")),
     ("counts", f"{ROOT}/counts", "stock.work", N_("Count")),
+    ("attention", f"{ROOT}/attention", "stock.read", N_("Attention")),
 )
 pages = PageBlueprint(
     "stock_console",

@@ -13,10 +13,10 @@ from retail.kernel.i18n import N_
 from retail.kernel.web.api import Call
 from retail.kernel.web.rendering import called, texts
 
-FORMS = frozenset(
-    ["scan", "entries", "approval", "completion", "cancellation", "receipts", "ready", "shipment"]
-    + ["adjustments", "set-asides", "restorations", "write-offs", "limits", "levels"]
-)
+FORMS = {  # the last words of addresses that only take forms
+    *("scan", "entries", "approval", "completion", "cancellation", "receipts", "ready", "shipment"),
+    *("adjustments", "set-asides", "restorations", "write-offs", "limits", "levels"),
+}
 
 
 @pages.page("", permission="stock.read")
