@@ -64,7 +64,8 @@ def for_skus(
     names: bool = True,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """Per SKU, in the order asked: what can be sold in all and at each location (by code); one statement, always.
+    """Per SKU, in the order asked: what can be sold in all and at each location (by code); one statement (and a
+    second when the first buffer of the channel has just been set).
 
     With `location_ids` (each must exist) exactly these locations are listed; without, those that have ever had the SKU
     (or, asked with `at`, `explain` or `promise`, will). Ids and moments are strings, ready for JSON:

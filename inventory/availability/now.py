@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from inventory.queries import availability as queries
 from retail.kernel.errors import Invalid
+from retail.kernel.hot import Rows
 
 
 class UnknownSku(Invalid):
@@ -47,14 +48,9 @@ def available_now(
     channel: str | None,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """`for_skus` without its options. One statement."""
+    """`for_skus` without its options."""
     params: dict[str, Any] = {"skus": list(dict.fromkeys(skus)), "channel": channel, "now": now}
-    if location_ids is None:
-        rows = queries.EVERYWHERE.run(session, params)
-    else:
-        rows = queries.AT_LOCATIONS.run(session, params | {"location_ids": list(location_ids)})
-    if rows and not rows[0][-1]:
-        raise refuse_unknown_channel(channel)
+    rows = _ask(session, params | {"location_ids": None if location_ids is None else list(location_ids)}, channel)
     answer: list[dict[str, Any]] = []
     unknown: list[str] = []
     parts: dict[str, _Bundle] = {}
@@ -78,6 +74,7 @@ def available_now(
         buffer,
         backorder_limit,
         releases_at,
+        _,
         _,
     ) in rows:
         if sku != item["sku"]:
@@ -132,6 +129,30 @@ def available_now(
             if item["bundle"]:
                 parts[item["sku"]].fold_into(item)
     return answer
+
+
+# Channels that exist and had no buffers when this process last looked. Only which statement is asked first depends on it:
+# the short one tells when a buffer has come since, and then the other is asked.
+_without_buffers: set[str] = set()
+
+
+def _ask(session: Session, params: dict[str, Any], channel: str | None) -> Rows:
+    """The numbers' rows; one statement, or two when the first buffer of a channel has just been set.
+
+    Raises:
+        UnknownChannel.
+    """
+    if params["location_ids"] is None and (channel is None or channel in _without_buffers):
+        rows = queries.EVERYWHERE.run(session, params)
+        if not rows or not rows[0].buffered:
+            return rows
+    statement = queries.EVERYWHERE_BUFFERED if params["location_ids"] is None else queries.AT_LOCATIONS
+    rows = statement.run(session, params)
+    if channel is not None and rows:
+        if not rows[0].channel_known:
+            raise refuse_unknown_channel(channel)
+        (_without_buffers.discard if rows[0].buffered else _without_buffers.add)(channel)
+    return rows
 
 
 def note_release(item: dict[str, Any], releases_at: datetime) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import marshmallow as ma
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import availability, reservations
@@ -126,6 +127,24 @@ def test_the_buffer_of_a_channel_is_kept_from_it_alone(session: Session, now: da
     assert sold("app") == sold(None) == (0, 9, 9)
     limit(session, tea, shop, safety=8, backorder_limit=3)
     assert sold("web") == (4, 0, 1), "10 - 8 - 4 is 2 less than nothing; 3 more may be promised"
+
+
+def test_a_buffer_holds_from_the_moment_it_is_set(session: Session, now: datetime) -> None:
+    tea, _ = stocked(session, 10)
+
+    def sold() -> tuple[int, int]:
+        with db.counting() as count:
+            (item,) = availability.for_skus(session, skus=[tea.sku], location_ids=None, channel="web", now=now)
+        return item["available"], count.statements
+
+    sold()
+    assert sold() == (10, 1)
+    rule(session, 4, channel="web")
+    assert sold() == (6, 2), "what this process remembered of the channel was no longer true"
+    assert sold() == (6, 1)
+    session.execute(text("UPDATE stock_rule SET retired_at = now()"))
+    assert sold() == (10, 1)
+    assert sold() == (10, 1)
 
 
 def test_the_most_specific_buffer_wins(session: Session, now: datetime) -> None:
