@@ -369,7 +369,7 @@ def bundle(session: Session, *parts: tuple[Variant, int]) -> Variant:
 def test_levels_are_opened_before_the_first_delivery(session: Session, now: datetime) -> None:
     tea, shop = stocked(session, 5)
     cup = variant(session)
-    given = {"location_id": shop.id, "actor": ACTOR, "now": now}
+    given: dict[str, Any] = {"location_id": shop.id, "actor": ACTOR, "now": now}
     assert stock.open_levels(session, variant_ids=[tea.id, cup.id, cup.id], **given) == 1
     assert (level(session, tea, shop), level(session, cup, shop)) == ((5, 0, 0, 0), (0, 0, 0, 0))
     assert moves(session, cup) == [("available", "available", 0, "limits")]
