@@ -1,9 +1,10 @@
-"""What an import of another system's history needs to exist: variants and customers. Many at once, made if
+"""What an import of another system's history needs to exist: variants, customers and stores. Many at once, made if
 missing, never changed. One import at a time makes things (an advisory lock until the caller's transaction ends).
 """
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from retail import limits, setup
 from retail.kernel.ids import new_id, new_reference
-from retail.queries import customers_by_external, variants_by_sku
+from retail.queries import customers_by_external, location_keys, variants_by_sku
 
 TAX_CLASS = "standard"
 ASSURANCE = "attested"  # the other system's own books name the customer by this number; nobody here has seen her
@@ -21,9 +22,10 @@ _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('retail.imports', 0
 
 _PRODUCTS = text(
     """
-    INSERT INTO product (id, code, title, tax_class_code, created_at, updated_at)
-    SELECT id, sku, title, :tax_class, :now, :now
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:skus AS text[]), CAST(:titles AS text[])) AS made (id, sku, title)
+    INSERT INTO product (id, code, title, category, tax_class_code, created_at, updated_at)
+    SELECT id, sku, title, category, :tax_class, :now, :now
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:skus AS text[]), CAST(:titles AS text[]), CAST(:categories AS text[]))
+         AS made (id, sku, title, category)
     ON CONFLICT (code) DO NOTHING
     """
 )
@@ -38,19 +40,49 @@ _VARIANTS = text(
 )
 
 
-def ensure_variants(session: Session, *, titles: Mapping[str, str], now: datetime) -> dict[str, UUID]:
-    """The variant of each SKU (`titles`: SKU to title). A missing one is made, with a product of the same code, taxed as
-    standard and without a price, so that nothing offers it. SKUs are told apart by case."""
+def ensure_variants(
+    session: Session, *, titles: Mapping[str, str], categories: Mapping[str, str] | None = None, now: datetime
+) -> dict[str, UUID]:
+    """The variant of each SKU (`titles`: SKU to title). A missing one is made, with a product of the same code (in the
+    category of `categories`), taxed as standard and without a price, so that nothing offers it. SKUs are told apart by
+    case."""
     session.execute(_ALONE)
     known = variants_by_sku(session, skus=list(titles))
     missing = [sku for sku in titles if sku not in known]
     if not missing:
         return known
-    given = {"skus": missing, "titles": [titles[sku][: limits.TITLE_CHARACTERS] for sku in missing], "now": now}
+    of = categories or {}
+    given: dict[str, Any] = {
+        "skus": missing,
+        "titles": [titles[sku][: limits.TITLE_CHARACTERS] for sku in missing],
+        "categories": [of.get(sku, "") for sku in missing],
+        "now": now,
+    }
     setup.ensure_tax_classes(session)
     session.execute(_PRODUCTS, given | {"ids": [new_id() for _ in missing], "tax_class": TAX_CLASS})
     made = session.execute(_VARIANTS, given | {"ids": [new_id() for _ in missing]}).all()
     return known | {row.sku: row.id for row in made}
+
+
+_STORES = text(
+    """
+    INSERT INTO location (id, code, kind, name, zone, tax_region)
+    SELECT id, code, 'store', name, :zone, :tax_region
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:codes AS text[]), CAST(:names AS text[])) AS made (id, code, name)
+    """
+)
+
+
+def ensure_stores(session: Session, *, names: Mapping[str, str], zone: str, tax_region: str) -> dict[str, UUID]:
+    """The location of each code (`names`: code to name). A missing one is made, a store without hours and pickup. Its
+    region may have no tax rates; then nothing is offered there."""
+    session.execute(_ALONE)
+    known = location_keys(session, locations=list(names))
+    missing = {code: new_id() for code in names if code not in known}
+    if missing:
+        given = {"ids": list(missing.values()), "codes": list(missing), "names": [names[code] for code in missing]}
+        session.execute(_STORES, given | {"zone": zone, "tax_region": tax_region})
+    return dict(known) | missing
 
 
 _PEOPLE = text(
