@@ -11,8 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from inventory import queries, stock
-from retail.kernel.auth import CUSTOMER, Principal
-from retail.kernel.errors import Conflict, Forbidden, Invalid
+from retail.kernel.errors import Conflict, Invalid
 
 CLOSED = ("received", "cancelled")
 
@@ -57,14 +56,6 @@ def require_step(transitions: Mapping[str, Sequence[str]], state: str, *steps: s
     legal = transitions[state]
     if not set(steps) & set(legal):
         raise IllegalTransition(f"It is {state} and cannot become {steps[0]}", state=state, legal=list(legal))
-
-
-def require_shop(caller: Principal) -> None:
-    """Raises:
-    Forbidden: customers see availability, not the shop's papers.
-    """
-    if caller.kind == CUSTOMER:
-        raise Forbidden("The shop's books are not for customers")
 
 
 def require_distinct(variant_ids: Sequence[UUID]) -> None:

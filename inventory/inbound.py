@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from inventory import documents, queries
+from inventory import documents, queries, stock
 from inventory.documents import CLOSED, Arrived, IllegalTransition
 from inventory.queries import InboundLineFacts, LockedInbound
 from retail.events import InboundShipmentChanged
@@ -210,7 +210,7 @@ def view(session: Session, *, shipment: str, caller: Principal) -> dict[str, Any
     Raises:
         Forbidden: customers do not see the shop's books. NoSuchShipment.
     """
-    documents.require_shop(caller)
+    stock.refuse_customers(caller)
     found = queries.inbound_dict(session, name=shipment)
     if found is None or not caller.at_location(found["location"]["id"]):
         raise NoSuchShipment
@@ -232,7 +232,7 @@ def browse(
     Raises:
         Forbidden: customers do not see the shop's books.
     """
-    documents.require_shop(caller)
+    stock.refuse_customers(caller)
     places: Collection[UUID] | None = caller.locations
     if location_id is not None:
         places = [location_id] if caller.at_location(location_id) else []

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from inventory import documents, queries
+from inventory import queries, stock
 from inventory.transfers.steps import NoSuchTransfer
 from retail.kernel.auth import Principal
 
@@ -18,7 +18,7 @@ def view(session: Session, *, transfer: str, caller: Principal) -> dict[str, Any
     Raises:
         Forbidden: customers do not see the shop's books. NoSuchTransfer.
     """
-    documents.require_shop(caller)
+    stock.refuse_customers(caller)
     found = queries.transfer_dict(session, name=transfer)
     if found is None or not (caller.at_location(found["from"]["id"]) or caller.at_location(found["to"]["id"])):
         raise NoSuchTransfer
@@ -44,7 +44,7 @@ def browse(
     Raises:
         Forbidden: customers do not see the shop's books.
     """
-    documents.require_shop(caller)
+    stock.refuse_customers(caller)
     return queries.list_transfers(
         session,
         ends=caller.locations,

@@ -281,6 +281,24 @@ def test_a_receipt_that_cannot_be_changes_nothing(
         assert (error["line"], error["quantity"], error["damaged"]) == (2, 1, 2)
 
 
+def test_a_bundle_is_neither_announced_nor_received(
+    session: Session, api: Api, store: Place, goods: list[Variant], unchanged: Unchanged
+) -> None:
+    tea, cup, box = goods
+    statement = "INSERT INTO bundle_component (bundle_id, component_id, quantity) VALUES (:b, :c, 2)"
+    session.execute(text(statement), {"b": box.id, "c": tea.id})
+    reference = announced(session, store, {cup: 3})
+    caller = api(staff(session, "manager", locations=[store.id]))
+    with unchanged():
+        for path, body in (
+            ("/inbound-shipments", order(store, line(cup, expected=1), line(box, expected=1))),
+            (f"/inbound-shipments/{reference}/receipts", {"lines": [line(box, quantity=1)]}),
+            ("/transfers", {"from": store.code, "to": store.code, "lines": [line(box, quantity=1)]}),
+        ):
+            answer = caller.post(path, json=body, key="k")
+            assert (answer.status_code, answer.json["code"]) == (422, "bundle_has_no_stock"), answer.json
+
+
 def test_more_than_can_be_counted_is_refused(
     session: Session, store: Place, goods: list[Variant], now: datetime, unchanged: Unchanged
 ) -> None:
