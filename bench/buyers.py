@@ -32,7 +32,9 @@ def buy(until: float, latencies: list[float]) -> None:
 def main(seconds: float, threads: int) -> None:
     """Let `threads` buyers buy for `seconds`, and say how many units they got."""
     settings = Settings(
-        database_url=os.environ["DATABASE_URL"], secret_key="a secret of the bench, 32 characters long", pool_size=threads
+        database_url=os.environ["DATABASE_URL"],
+        secret_key="a secret of the bench, 32 characters long",  # noqa: S106
+        pool_size=threads,
     )
     config.use(settings)
     db.configure(settings)

@@ -10,7 +10,7 @@ import click
 from retail.kernel import config, db, scratch
 
 BUILD = Path("build")
-PARTS = ("routes", "flat")
+PARTS = ("routes", "hot", "flat")
 
 
 def _settings() -> config.Settings:
@@ -29,8 +29,28 @@ def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool, 
     parts = only or PARTS
     if "routes" in parts:
         _routes(clients, rounds, seconds, threads, small)
+    if "hot" in parts:
+        _hot(rounds, seconds, small)
     if "flat" in parts:
         _flat(clients, rounds, seconds, small)
+
+
+def _hot(rounds: int, seconds: float, small: bool) -> None:
+    from rich.console import Console
+
+    from bench import hot
+    from bench.data import Size
+
+    console = Console()
+    size = Size(4, 300, 1000, 3000) if small else Size()
+    with scratch.server(_settings()) as server:
+        found = hot.measure(server, size=size, rounds=rounds, seconds=seconds, tell=console.print)
+    hot.write_json(found, BUILD / "bench-hot.json")
+    console.print(
+        f"{found.name}: {found.ours_per_s:,} units/s beside {found.limit_per_s:,}/s of pgbench, ratio {found.ratio}, "
+        f"p50 {found.p50_ms} ms, p99 {found.p99_ms} ms; {found.taken:,} units taken, every one counted once"
+    )
+    console.print("the goal holds" if found.missed is None else f"[red]missed[/red] {found.missed}")
 
 
 def _flat(clients: int, rounds: int, seconds: float, small: bool) -> None:
