@@ -1,6 +1,7 @@
 """Files of stock writes: read line by line, applied in batches, resumed where they stopped."""
 
-from inventory.imports.lines import CSV, JSONL, VERSION_MOST, Bytes, HeadingInvalid, Reader
+from inventory.imports.files import Scan, UnreadableFile, opened, scan
+from inventory.imports.lines import CSV, FORMATS, JSONL, VERSION_MOST, Bytes, HeadingInvalid, Reader
 from inventory.imports.running import (
     BATCH_LINES,
     DigestMismatch,
@@ -17,6 +18,7 @@ from inventory.imports.running import (
 __all__ = [
     "BATCH_LINES",
     "CSV",
+    "FORMATS",
     "JSONL",
     "VERSION_MOST",
     "Bytes",
@@ -28,7 +30,11 @@ __all__ = [
     "Order",
     "OtherFile",
     "Reader",
+    "Scan",
     "Truncated",
+    "UnreadableFile",
+    "opened",
     "report",
     "run",
+    "scan",
 ]

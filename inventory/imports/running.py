@@ -10,8 +10,7 @@ One sender at a time: a lock that dies with its connection turns the second away
 
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -131,8 +130,6 @@ _FINISH = text(
     WHERE id = :id AND state <> 'done' RETURNING lines_applied, lines_refused
     """
 )
-_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended('inventory.imports ' || CAST(:key AS text), 0))")
-_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended('inventory.imports ' || CAST(:key AS text), 0))")
 
 
 @dataclass(slots=True)
@@ -165,7 +162,9 @@ def run(
     """
     reader = Reader(stream)
     heading, parse = _heading(reader, order)
-    with _alone(order.key):
+    with db.alone(f"inventory.imports {order.key}") as mine:
+        if not mine:
+            raise ImportRunning
         there = _begin(order)
         try:
             _skip(reader, there)
@@ -206,22 +205,6 @@ def _heading(reader: Reader, order: Order) -> tuple[Raw | None, Parse]:
     if first is None:
         raise Truncated("The file is empty")
     return first, csv_parser(first)
-
-
-@contextmanager
-def _alone(key: str) -> Iterator[None]:
-    """Holds this import against all other senders, on a connection of its own.
-
-    Raises:
-        ImportRunning: somebody has it.
-    """
-    with db.reading() as holder:
-        if not holder.execute(_LOCK, {"key": key}).scalar_one():
-            raise ImportRunning
-        try:
-            yield
-        finally:
-            holder.execute(_UNLOCK, {"key": key})
 
 
 def _begin(order: Order) -> dict[str, Any]:

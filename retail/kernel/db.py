@@ -213,6 +213,25 @@ def snapshot() -> Iterator[Session]:
             yield session
 
 
+@contextmanager
+def alone(name: str) -> Iterator[bool]:
+    """Whether this block has the lock `name`, which nobody else can have before it ends. For work of many transactions: the
+    lock lives on a connection of its own, and dies with the process."""
+    if _shared.get() is not None:  # a test's connection: nobody else is there
+        yield True
+        return
+    if _autocommit is None:
+        raise RuntimeError("db.configure(settings) has not been called")
+    key = sa.func.hashtextextended(name, 0)
+    with _autocommit.connect() as connection:
+        got = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one())
+        try:
+            yield got
+        finally:
+            if got and not connection.invalidated:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+
+
 def take_time(session: Session) -> None:
     """Lift the statement time-out for the rest of this transaction: for bulk work, which nobody waits for."""
     session.execute(sa.text("SET LOCAL statement_timeout = 0"))

@@ -1,4 +1,4 @@
-"""The command line of this package: `retail replay grocery DIR`."""
+"""`retail replay grocery DIR`."""
 
 import csv
 import sys
@@ -110,6 +110,3 @@ def _print_report(journey: Journey) -> None:
     writer.writerow(("file", "line", "reason", "raw"))
     for left_out in journey.left_out:
         writer.writerow((left_out.file, left_out.line, left_out.reason, left_out.raw))
-
-
-COMMANDS: list[click.Command] = []  # ours stand in the groups `import` and `replay`, which retail lists
