@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from bench.data import Size
 from bench.pgbench import inline, script
-from inventory import reservations
 from inventory.queries import availability
+from inventory.reservations import taking
 from loyalty import queries as loyalty_queries
 from loyalty.ledger import holds
 from orders.queries import orders as order_queries
@@ -35,15 +35,14 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
     line_ids = ", ".join(f"bench_id(21, CAST(:o AS bigint) * 8 + {i})" for i in range(lines))
     each = ", ".join(["1"] * lines)
     allocate = {
+        "ids": "ARRAY[" + ", ".join(f"bench_id(22, CAST(:o AS bigint) * 8 + {i})" for i in range(lines)) + "]",
         "variants": f"ARRAY[{variants}]",
         "locations": "ARRAY[" + ", ".join([store] * lines) + "]",
         "quantities": f"ARRAY[{each}]",
-        "keys": str(lines),
-        "ids": "ARRAY[" + ", ".join(f"bench_id(22, CAST(:o AS bigint) * 8 + {i})" for i in range(lines)) + "]",
-        "line_variants": f"ARRAY[{variants}]",
-        "line_locations": "ARRAY[" + ", ".join([store] * lines) + "]",
-        "line_quantities": f"ARRAY[{each}]",
         "line_ids": f"ARRAY[{line_ids}]",
+        "channel": "'web'",
+        "for_sale": "true",
+        "swept": "false",
         "owner_id": order,
         "held_for": "CAST(NULL AS uuid)",
         "expires_at": "CAST(NULL AS timestamptz)",
@@ -70,7 +69,7 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
         "now": NOW,
     }
     statements = [
-        inline(reservations._ALLOCATE.text, allocate),
+        inline(taking._ALLOCATE.text, allocate),
         inline(holds._HOLD.text, hold),
         _write(lines),
         inline(idempotency._FINISH.text, claim),

@@ -212,6 +212,7 @@ def hold(session: Session, *, cart_id: UUID, hold_seconds: int, caller: Principa
             for line in cart.lines
         ],
         hold_seconds=hold_seconds,
+        channel=cart.channel_code,
         actor=caller.actor,
         now=now,
     )

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from inventory.reservations import Demand
+from inventory.reservations import Demand, Promise
 from loyalty import earning, ledger
 from orders import order_writer, pricing, queries
 from orders.confirmation import confirm, fail
@@ -127,7 +127,7 @@ def place(
     priced = _price(session, wish, place_, now)
     draft = _draft(wish, place_, customer, priced, contact=contact, payment=payment, caller=caller, now=now)
 
-    reservations.allocate(
+    promises = reservations.allocate(
         session,
         owner_id=draft.order_id,
         demands=[
@@ -135,9 +135,12 @@ def place(
             for line, line_id in zip(priced.lines, draft.line_ids, strict=True)
         ],
         held_for=wish.cart_id,
+        channel=draft.channel,
         actor=caller.actor,
         now=now,
     )
+    if promises and draft.method == PICKUP:
+        draft = replace(draft, ready_by=_ready_by(place_, promises))
     if draft.points:
         ledger.hold(
             session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=caller.actor, now=now
@@ -252,6 +255,12 @@ def _draft(
         cart_version=wish.cart_version,
         now=now,
     )
+
+
+def _ready_by(place_: LocationFacts, promises: Sequence[Promise]) -> datetime | None:
+    """When an order can be ready whose goods are not all here; None when nobody knows when they come."""
+    moments = [promise.promised_at for promise in promises if promise.promised_at is not None]
+    return stores.ready_by(place_, max(moments)) if len(moments) == len(promises) else None
 
 
 def _tenders(

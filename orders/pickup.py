@@ -14,6 +14,7 @@ import segno
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from inventory import queries as stock_queries
 from inventory import reservations
 from loyalty import earning, ledger
 from orders import payments, queries, tenders
@@ -35,6 +36,12 @@ class AlreadyCollected(Conflict):
     """The goods were handed over before; `collected_at` says when."""
 
     code, title = "already_collected", "This pickup has been handed over"
+
+
+class GoodsMissing(Conflict):
+    """Some of the goods are not at the store: they are on backorder, or turned out to be missing."""
+
+    code, title = "goods_missing", "Some of the goods are not here yet"
 
 
 class CodeLocked(Conflict):
@@ -139,6 +146,7 @@ def mark_ready(session: Session, *, fulfillment_id: UUID, caller: Principal, now
     Raises:
         NotFound: no such pickup, or another store's.
         IllegalTransition: it is not being picked.
+        GoodsMissing: some of its goods are not here.
     """
     locked = _lock(session, fulfillment_id, caller)
     if locked.state != "ready":
@@ -146,6 +154,9 @@ def mark_ready(session: Session, *, fulfillment_id: UUID, caller: Principal, now
         facts = ground.pickup_location(session, location=locked.location_id)
         if facts is None:
             raise NotFound
+        lines = pickup_queries.handover_facts(session, fulfillment_id=locked.id, order_id=locked.order_id).lines
+        if stock_queries.waits(session, owner_id=locked.order_id, line_ids=[line_id for line_id, _ in lines]):
+            raise GoodsMissing
         collect_by = stores.collect_by(facts, now)
         session.execute(_READY, {"id": locked.id, "now": now, "collect_by": collect_by})
         _issue(session, locked, first_rotation=1, now=now)

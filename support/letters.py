@@ -100,7 +100,8 @@ def _placed(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | N
                 store=_name(t, store),
             )
         )
-        facts.append((t.gettext("Expected ready"), t.moment(part["ready_by"], store["zone"])))
+        if part["ready_by"] is not None:  # else it waits for goods, and nobody knows when they come
+            facts.append((t.gettext("Expected ready"), t.moment(part["ready_by"], store["zone"])))
         facts += _store_facts(t, store)
     return _letter(
         t,

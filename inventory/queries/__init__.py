@@ -50,7 +50,17 @@ from inventory.queries.levels import (
     movements_of,
     places_for,
 )
-from inventory.queries.promises import MAY_WAIT, Key, lock_levels, split_keys, undated, waiting_keys
+from inventory.queries.promises import (
+    MAY_WAIT,
+    Key,
+    lock_levels,
+    open_promises,
+    shortages,
+    split_keys,
+    undated,
+    waiting_keys,
+    waits,
+)
 from inventory.queries.rules import (
     DueRule,
     LockedRule,
@@ -142,8 +152,10 @@ __all__ = [
     "most_specific",
     "movements_of",
     "never_here",
+    "open_promises",
     "places_for",
     "rule_dicts",
+    "shortages",
     "split_keys",
     "stock_use_of",
     "supply_policy",
@@ -155,5 +167,6 @@ __all__ = [
     "variants_named",
     "variants_on_shelf",
     "waiting_keys",
+    "waits",
     "winning_rules",
 ]

@@ -41,6 +41,35 @@ _LOCK_LEVELS = text(
     FOR UPDATE OF level
     """
 )
+_OPEN_PROMISES = text(
+    """
+    SELECT id, line_id, variant_id, location_id, quantity, created_at FROM reservation
+    WHERE owner_id = :owner_id AND line_id = ANY(CAST(:line_ids AS uuid[])) AND state IN ('allocated', 'short') ORDER BY id
+    """
+)
+_WAITS = text(
+    """
+    SELECT EXISTS (SELECT FROM reservation
+                   WHERE owner_id = :owner_id AND line_id = ANY(CAST(:line_ids AS uuid[])) AND (state = 'short' OR backordered > 0))
+    """
+)
+_SHORTAGES = text(
+    """
+    SELECT promised.id, CASE promised.state WHEN 'short' THEN 'short' ELSE 'backordered' END AS state,
+           promised.owner_id, promised.line_id, promised.variant_id, variant.sku, variant.title, variant.title_ja,
+           promised.location_id, location.code, location.name, location.name_ja, promised.quantity AS promised,
+           CASE promised.state WHEN 'short' THEN promised.quantity ELSE promised.backordered END AS quantity,
+           promised.created_at AS since, promised.promised_at
+    FROM reservation AS promised
+    JOIN variant ON variant.id = promised.variant_id
+    JOIN location ON location.id = promised.location_id
+    WHERE (promised.state = 'short' OR promised.backordered > 0)
+      AND (CAST(:location_id AS uuid) IS NULL OR promised.location_id = :location_id)
+      AND (CAST(:state AS text) IS NULL OR (promised.state = 'short') = (CAST(:state AS text) = 'short'))
+      AND (CAST(:after_id AS uuid) IS NULL OR (promised.created_at, promised.id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid)))
+    ORDER BY promised.created_at, promised.id LIMIT :limit
+    """
+)
 # What an owner was just promised and cannot have yet, in the order of its lines; `ahead`: units others wait for there.
 _UNDATED = text(
     """
@@ -55,7 +84,7 @@ _UNDATED = text(
     LEFT JOIN supply_policy AS policy ON policy.variant_id = promised.variant_id
     WHERE promised.owner_id = :owner_id AND promised.state = 'allocated' AND promised.promised_at IS NULL
       AND (promised.backordered > 0 OR policy.releases_at > :now)
-    ORDER BY promised.backordered, promised.id
+    ORDER BY promised.id
     """
 )
 
@@ -85,3 +114,49 @@ def undated(session: Session, *, owner_id: uuid.UUID, now: datetime) -> Sequence
     """The allocations of `owner_id` that wait for goods or for their release and have no date yet: id, line_id, variant_id,
     location_id, quantity, backordered, releases_at, lead_days, ahead (units that others wait for at that level)."""
     return session.execute(_UNDATED, {"owner_id": owner_id, "now": now}).all()
+
+
+def open_promises(session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
+    """What is promised to these lines and not handed over, short included: id, line_id, variant_id, location_id, quantity,
+    created_at."""
+    return session.execute(_OPEN_PROMISES, {"owner_id": owner_id, "line_ids": list(line_ids)}).all()
+
+
+def waits(session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID]) -> bool:
+    """Whether units of these lines are not here: backordered, or short."""
+    found: bool = session.execute(_WAITS, {"owner_id": owner_id, "line_ids": list(line_ids)}).scalar_one()
+    return found
+
+
+def shortages(
+    session: Session,
+    *,
+    location_id: uuid.UUID | None,
+    state: str | None,
+    after: tuple[datetime, uuid.UUID] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Up to `limit` promises that wait for goods (ShortageSchema), those longest waiting first, from the one after `after` on.
+
+    One statement over the partial index of those who wait. `state`: ``short``, ``backordered`` or None for both.
+    """
+    after_at, after_id = after or (None, None)
+    params = {"location_id": location_id, "state": state, "after_at": after_at, "after_id": after_id, "limit": limit}
+    return [
+        {
+            "id": row.id,
+            "state": row.state,
+            "owner_id": row.owner_id,
+            "line_id": row.line_id,
+            "variant_id": row.variant_id,
+            "sku": row.sku,
+            "title": row.title,
+            "title_ja": row.title_ja,
+            "location": {"id": row.location_id, "code": row.code, "name": row.name, "name_ja": row.name_ja},
+            "promised": row.promised,
+            "quantity": row.quantity,
+            "since": row.since,
+            "promised_at": row.promised_at,
+        }
+        for row in session.execute(_SHORTAGES, params)
+    ]

@@ -33,6 +33,7 @@ from inventory.reservations.demands import (
     OutOfStock,
     Promise,
 )
+from inventory.reservations.moving import move
 from inventory.reservations.settling import consume, expire_at, expire_due, release
 from inventory.reservations.taking import allocate, hold
 
@@ -49,5 +50,6 @@ __all__ = [
     "expire_at",
     "expire_due",
     "hold",
+    "move",
     "release",
 ]

@@ -1,5 +1,6 @@
 """When units that are promised and not here, or not released, are promised for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -18,12 +19,14 @@ _DATED = text(
 )
 
 
-def promise(session: Session, *, owner_id: UUID, now: datetime) -> list[Promise]:
-    """Say when what `owner_id` was just promised can be handed over, as far as it cannot be now, and write it down.
+def promise(session: Session, *, owner_id: UUID, keys: Sequence[Key], now: datetime) -> list[Promise]:
+    """Say when what `owner_id` was just promised at these levels can be handed over, as far as it cannot be now, and write
+    it down.
 
     Runs under the locks of the levels: what stands before these promises in the queue stays before them.
     """
-    fresh = queries.undated(session, owner_id=owner_id, now=now)
+    undated = queries.undated(session, owner_id=owner_id, now=now)
+    fresh = [row for row in undated if (row.variant_id, row.location_id) in set(keys)]
     waiting = [row for row in fresh if row.backordered]
     arrivals = queries.incoming(
         session,

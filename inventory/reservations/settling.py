@@ -14,9 +14,10 @@ from retail.kernel.hot import Hot
 
 CONSUME = "consume"
 
-# {which} chooses reservations (they may turn out to be settled once the locks are had: {states} is checked again then, on their newest version).
-# {leaves} is 1 when the units leave the shop (consume) and 0 when they become available again. {fresh} and {released} are
-# further conditions; {freed} says at which levels units became free that somebody may wait for. `waiting` counts units that are promised and not here: they cannot leave.
+# {which} chooses reservations (they may turn out to be settled once the locks are had: {states} is checked again then, on
+# their newest version). {leaves} is 1 when the units leave the shop (consume) and 0 when they become available again. What is
+# promised and not here cannot leave (`there`). {fresh} and {released} are further conditions; {freed} says at which levels
+# units became free that somebody may wait for.
 _SETTLE = """
     WITH chosen AS (
         SELECT id, variant_id, location_id FROM {source} WHERE {which}
@@ -97,6 +98,20 @@ _RELEASE = Hot(
         freed=_FREED,
     )
 )
+# Chosen under the locks of their levels (moving.py), so there is nothing more to see.
+_GIVE_BACK = Hot(
+    _SETTLE.format(
+        source="reservation",
+        which="id = ANY((SELECT CAST(:ids AS uuid[]))::uuid[])",
+        states="'allocated', 'short'",
+        state="released",
+        to_bucket="available",
+        leaves=0,
+        fresh="true",
+        released="true",
+        freed=_FREED,
+    )
+)
 _CONSUME = Hot(
     _SETTLE.format(
         source=_OWN,
@@ -156,6 +171,14 @@ def release(
     lines = None if line_ids is None else sorted(set(line_ids))
     params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines}
     return _settle(session, statement=_RELEASE, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
+
+
+def give_back(
+    session: Session, *, owner_id: UUID, reservation_ids: Sequence[UUID], cause: str, actor: str, now: datetime
+) -> None:
+    """`release` for reservations that were read under the locks of their levels."""
+    ids = list(reservation_ids)
+    _settle(session, statement=_GIVE_BACK, cause=cause, cause_id=owner_id, actor=actor, now=now, ids=ids)
 
 
 def consume(

@@ -168,9 +168,8 @@ def allocate(
     lows = [row for row in rows if row.low is not None]
     if lows:
         low_stock.announce(session, falls=map(_fall, lows), actor=actor, now=now)
-    if any(row.waiting or row.unreleased for row in rows):
-        return dating.promise(session, owner_id=owner_id, now=now)
-    return []
+    later = [(row.variant_id, row.location_id) for row in rows if row.waiting or row.unreleased]
+    return dating.promise(session, owner_id=owner_id, keys=later, now=now) if later else []
 
 
 def hold(

@@ -10,6 +10,7 @@ from inventory.routes import (
     inbound,
     levels,
     rules,
+    shortages,
     transfers,
     updates,
 )
@@ -25,6 +26,7 @@ BLUEPRINTS: list[ApiBlueprint] = [
     inbound.api,
     levels.api,
     rules.api,
+    shortages.api,
     transfers.api,
     updates.api,
 ]

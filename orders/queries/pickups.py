@@ -47,7 +47,7 @@ def list_pickups(
     day: date | None = None,
     reference: str | None = None,
 ) -> list[dict[str, Any]]:
-    """`limit` + 1 pickups of confirmed orders by (ready_by, id) after that key; one statement.
+    """`limit` + 1 pickups of confirmed orders by (ready_by, id) after that key, those without a promise last; one statement.
 
     `locations` bounds the answer to a caller's own stores; `location` is a code or id; `day` is that of `ready_by` in
     the store's zone. Without `states`: what is still at the counter (allocated, picking, ready).
@@ -70,7 +70,9 @@ def list_pickups(
             where.append(condition)
             given[name] = value
     if after is not None:
-        where.append("(f.ready_by, f.id) > (:after_at, :after_id)")
+        # Pickups that wait for goods nobody has a date for stand at the end.
+        dated = "((f.ready_by, f.id) > (:after_at, :after_id) OR f.ready_by IS NULL)"
+        where.append(dated if after[0] is not None else "f.ready_by IS NULL AND f.id > :after_id")
         given |= {"after_at": after[0], "after_id": after[1]}
     statement = text(f"SELECT {PICKUP_SQL} {_FROM} WHERE {' AND '.join(where)} ORDER BY f.ready_by, f.id LIMIT :limit")
     return [_pickup_of(found) for found in session.execute(statement, given).scalars().all()]

@@ -26,7 +26,7 @@ def list_pickups(session: Any, call: Call, query: dict[str, Any]) -> Page:
     found = queries.list_pickups(
         session,
         limit=limit,
-        after=decode_cursor(query["cursor"], [datetime.fromisoformat, UUID]),
+        after=decode_cursor(query["cursor"], [_moment, UUID]),
         locations=call.principal.locations,
         location=query.get("location"),
         states=query.get("state", ()),
@@ -34,6 +34,10 @@ def list_pickups(session: Any, call: Call, query: dict[str, Any]) -> Page:
         reference=None if q is None else queries.order_key(q).get("reference", q),
     )
     return Page.of(found, limit, lambda one: [one["ready_by"], one["id"]])
+
+
+def _moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
 
 
 @blp.read("/pickups/<uuid:pickup_id>", permission="pickups.read", answer=PickupSchema, etag=True)
