@@ -128,7 +128,7 @@ def _told(error: Mapping[str, Any]) -> str:
     if known is None:
         return str(error.get("detail") or error.get("code", ""))
     try:
-        return texts().gettext(known, **error)
+        return texts().gettext(known, **{"most": -int(error.get("lowest_delta", 0)), **error})
     except KeyError:
         return texts().gettext(known)
 

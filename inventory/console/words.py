@@ -89,7 +89,7 @@ REASONS: Words = {
     "written_off": N_("Thrown away"),
 }
 FAULTS: Words = {  # the same codes where they stand beside one line, with its numbers
-    "below_promised": N_("%(on_hand)s on hand; the change may be %(lowest_delta)s at most."),
+    "below_promised": N_("%(on_hand)s on hand, of which %(most)s may be taken."),
     "more_than_requested": N_("%(requested)s were requested."),
     "more_than_outstanding": N_("%(outstanding)s are on their way."),
     "out_of_stock": N_("%(requested)s wanted, %(available)s available."),
@@ -101,7 +101,7 @@ EXPLANATIONS: Words = {
     "unknown_goods": N_("Not in the catalog: please check what is marked below."),
     "unknown_barcode": N_("Nothing has this barcode."),
     "barcode_invalid": N_("This is not a complete barcode. Please scan it again."),
-    "below_promised": N_("Less would be left than is promised to orders and carts."),
+    "below_promised": N_("So many cannot be taken: the rest is promised or set aside."),
     "not_set_aside": N_("Only %(unavailable)s are set aside."),
     "same_place": N_("Choose another store."),
     "damaged_exceeds": N_("More is damaged than came in: the first number counts all of them."),
@@ -154,6 +154,15 @@ FINALS: Words = {
     "no": N_("Yes, keep it open"),
     "yes": N_("No, this was all"),
 }
+WAITS: Words = {"short": N_("Missing"), "backordered": N_("Waiting for goods")}
+LIMITS: Words = {
+    "safety": N_("Kept back from sale"),
+    "backorder_limit": N_("May be sold ahead of delivery, at most"),
+    "low_stock_threshold": N_("Tell when only so many are left"),
+    "shelf": N_("Shelf"),
+    "by hand": N_("by hand"),
+    "by rule": N_("by rule"),
+}
 WORDS: Mapping[str, Words] = {
     "actors": ACTORS,
     "arrivals": ARRIVALS,
@@ -165,4 +174,5 @@ WORDS: Mapping[str, Words] = {
     "finals": FINALS,
     "reasons": REASONS,
     "transfer_states": TRANSFER_STATES,
+    "waits": WAITS,
 }

@@ -93,7 +93,7 @@ def test_look_up_and_adjust(
     page.locator("#adjustments-quantity").fill("９９")
     page.locator("#adjustments-reason").select_option("sample")
     page.locator("#adjustments button").click()
-    expect(page.get_by_role("alert")).to_have_text("注文やカートに引き当てた数を下回ります。")
+    expect(page.get_by_role("alert")).to_have_text("減らせる数を超えています。引当済み・販売不可の分は減らせません。")
     expect(page.locator("#adjustments-quantity")).to_have_value("９９")
     check(page)
     look(page, f"{device}-stock-4-refused")
