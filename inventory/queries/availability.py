@@ -51,13 +51,14 @@ AT_LOCATIONS = Hot(
     """
 )
 
+# Its names must not be those around it: {rule_id} speaks of the level.
 _RULE = """
-    (SELECT json_build_object('id', rule.id, 'quantity', rule.quantity, 'location', place.code, 'category', rule.category,
-                              'sku', own.sku, 'channel', rule.channel_code)
-     FROM stock_rule AS rule
-     LEFT JOIN location AS place ON place.id = rule.location_id
-     LEFT JOIN variant AS own ON own.id = rule.variant_id
-     WHERE rule.id = {rule_id})
+    (SELECT json_build_object('id', told.id, 'quantity', told.quantity, 'location', told_place.code, 'category', told.category,
+                              'sku', told_variant.sku, 'channel', told.channel_code)
+     FROM stock_rule AS told
+     LEFT JOIN location AS told_place ON told_place.id = told.location_id
+     LEFT JOIN variant AS told_variant ON told_variant.id = told.variant_id
+     WHERE told.id = {rule_id})
 """
 # The same numbers with what they come from, in one statement so that they are of one moment: a delivery that is being
 # received is either still on its way or on the shelf. Everywhere also means where something is on its way to.

@@ -249,6 +249,13 @@ def test_an_explanation_names_rules_and_what_is_on_its_way(session: Session, now
         },
         {"due_at": None, "quantity": 6, "kind": "transfer", "reference": moved, "supplier": None},
     ]
+    for one in (location(session), depot, shop):
+        rule(session, 30, channel="web", place=one)
+        rule(session, 1, channel="app", place=one)
+        if one is not shop:
+            rule(session, 2, place=one)
+    (entry,) = ask(session, tea, now, channel="web", explain=True)["locations"]
+    assert (entry["terms"][4]["rule"]["id"], entry["terms"][5]["rule"]["id"]) == (str(safety), str(buffer))
     session.execute(text("UPDATE stock_level SET safety = 9, safety_by_hand = true"))
     (entry,) = ask(session, tea, now, channel="web", explain=True)["locations"]
     assert entry["terms"][4] == {"term": "safety", "quantity": -9, "by_hand": True, "rule": None}
