@@ -240,7 +240,9 @@ def test_no_line_makes_the_parsers_fail() -> None:
 
 def test_what_a_request_needs(session: Session, erp: Any, api: Api, unchanged: Unchanged) -> None:
     data = written("X,Y,delta,1,,,")
-    chunked = {"environ_overrides": {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}}
+    chunked: dict[str, Any] = {
+        "environ_overrides": {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    }
     asked: list[tuple[Any, int, str]] = [
         (lambda: send(erp, data, kind="application/json"), 415, "unsupported_media_type"),
         (lambda: send(erp, data, headers={"Content-Encoding": "gzip"}), 415, "unsupported_media_type"),
@@ -296,7 +298,9 @@ def test_a_store_s_manager_writes_there_alone(session: Session, api: Api) -> Non
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two writes in each transaction."""
-    monkeypatch.setitem(imports.run.__kwdefaults__, "batch_lines", 2)
+    defaults = imports.run.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "batch_lines", 2)
 
 
 def state(session: Session) -> tuple[str, int]:
