@@ -93,6 +93,8 @@ _APPLIED = text(
 _PASS = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('inventory.rules', 0))")
 _TRY = text("SELECT pg_try_advisory_xact_lock(hashtextextended('inventory.rules', 0))")
 _WAIT = text("SELECT pg_advisory_xact_lock(hashtextextended('inventory.rules', 0))")
+# A plan made while there were few rules reads all of them for each level; after a thousand new ones that is slow.
+_PLAN_ANEW = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _RULED = most_specific("quantity", channel=False, variant="level.variant_id", location="level.location_id")
 # The caller holds the locks of these levels since an earlier statement, so what is read here is what is there.
 _SETTLE = Hot(
@@ -250,6 +252,7 @@ def settle(
     if not keys:
         return 0
     queries.lock_levels(session, keys=keys)
+    session.execute(_PLAN_ANEW)
     return _settle(session, keys=keys, rule_id=rule_id, actor=actor, now=now)
 
 

@@ -28,6 +28,7 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("DELETE", "/api/v1/variants/<path:sku>/barcodes/<path:barcode>"): {"conflict": _TWICE},
     ("GET", "/api/v1/me"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/points"): {"invalid": _NOTHING_GIVEN},
+    ("POST", "/api/v1/stock/levels"): {"conflict": _TWICE},
     ("POST", "/api/v1/price-lists/<price_list>/prices"): {"conflict": "a price is only followed by another one"},
 }
 
