@@ -1,7 +1,8 @@
 """Which rule says how much is kept back at a level: the most specific one, found by exact look-ups.
 
-Each of the six scopes that can fit a level is one probe of the unique index of live rules, so that ten thousand rules cost
-a level no more than ten. All of it is skipped where no rule of the kind exists.
+For one level (`most_specific`) each of the six scopes that can fit is one probe of the unique index of live rules, so that
+ten thousand rules cost no more than ten. All of it is skipped where no rule of the kind exists. For many levels at once
+(`BEST_RULES`) the rules that can fit are read once per variant, and joined.
 """
 
 # Most specific first: the order of stock_rule.specificity.
@@ -14,8 +15,8 @@ _SCOPES = (
     "rule.variant_id IS NULL AND rule.category IS NULL AND rule.location_id IS NULL",
 )
 # In sub-selects, so that the planner cannot see the value: seeing it, it would plan anew for every question.
-_OF_CHANNEL = "rule.channel_code = (SELECT CAST(:channel AS text))"
-_OF_EVERYBODY = "rule.channel_code IS NULL"
+OF_CHANNEL = "rule.channel_code = (SELECT CAST(:channel AS text))"
+OF_EVERYBODY = "rule.channel_code IS NULL"
 
 
 def most_specific(column: str, *, channel: bool, variant: str, location: str) -> str:
@@ -24,7 +25,7 @@ def most_specific(column: str, *, channel: bool, variant: str, location: str) ->
     `channel`: rules (buffers) of the channel ``:channel``, else those of safety stock. `variant` and `location` are the
     SQL names of the level's keys.
     """
-    whose = _OF_CHANNEL if channel else _OF_EVERYBODY
+    whose = OF_CHANNEL if channel else OF_EVERYBODY
     category = (
         f"(SELECT category FROM product JOIN variant AS sold ON product_id = product.id WHERE sold.id = {variant})"  # noqa: S608
     )
@@ -35,8 +36,34 @@ def most_specific(column: str, *, channel: bool, variant: str, location: str) ->
 
 
 # Whether anything is kept from the channel :channel anywhere.
-HAS_BUFFERS = f"(SELECT EXISTS (SELECT FROM stock_rule AS rule WHERE {_OF_CHANNEL} AND rule.retired_at IS NULL))"  # noqa: S608
+HAS_BUFFERS = f"(SELECT EXISTS (SELECT FROM stock_rule AS rule WHERE {OF_CHANNEL} AND rule.retired_at IS NULL))"  # noqa: S608
 # Units kept from the channel :channel at `level`, 0 for none (or when :channel is NULL).
 BUFFER = (
     f"coalesce({most_specific('quantity', channel=True, variant='level.variant_id', location='level.location_id')}, 0)"
 )
+
+# A query of the best live rule per variant and location (NULL: of the rules for all locations): variant_id, location_id, id,
+# quantity, specificity. {whose} is a condition on `rule`; {variants} a relation of variant_id and category, each once.
+BEST_RULES = """
+    SELECT DISTINCT ON (variant_id, location_id) variant_id, location_id, id, quantity, specificity
+    FROM (SELECT sold.variant_id, rule.location_id, rule.id, rule.quantity, rule.specificity
+          FROM {variants} AS sold JOIN stock_rule AS rule ON rule.variant_id = sold.variant_id
+          WHERE {whose} AND rule.category IS NULL AND rule.retired_at IS NULL
+          UNION ALL
+          SELECT sold.variant_id, rule.location_id, rule.id, rule.quantity, rule.specificity
+          FROM {variants} AS sold JOIN stock_rule AS rule ON rule.category = sold.category
+          WHERE {whose} AND rule.variant_id IS NULL AND rule.retired_at IS NULL
+          UNION ALL
+          SELECT sold.variant_id, rule.location_id, rule.id, rule.quantity, rule.specificity
+          FROM {variants} AS sold CROSS JOIN stock_rule AS rule
+          WHERE {whose} AND rule.variant_id IS NULL AND rule.category IS NULL AND rule.retired_at IS NULL) AS fitting
+    ORDER BY variant_id, location_id, specificity DESC
+"""
+
+
+def better(column: str, *, here: str, everywhere: str) -> str:
+    """SQL: this column of the more specific of two rows of BEST_RULES: for the location, and for all locations."""
+    return (
+        f"CASE WHEN {here}.specificity > coalesce({everywhere}.specificity, -1) THEN {here}.{column}"
+        f" ELSE {everywhere}.{column} END"
+    )
