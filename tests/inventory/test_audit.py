@@ -113,3 +113,27 @@ def test_what_cannot_be_true_is_left_to_a_person(session: Session, stores: dict[
         found.repair(session)
     assert session.execute(text("SELECT count(*) FROM stock_movement")).scalar_one() == before
     assert level(session, stores["TEA-1"], stores["a"]) == (10, 3, 3, 0)  # type: ignore[arg-type]
+
+
+def test_failure_8_a_wrong_backorder_is_named_and_repaired(session: Session, now: datetime) -> None:
+    """Without `backordered` among the numbers of the audit's BUCKETS and PROMISES nothing would be found here, and the next
+    delivery would be sold twice. What cannot be is refused by the row itself: more waiting than promised, or less here
+    than promised and not waiting."""
+    pot, shop = variant(session, sku="POT-1"), location(session, code="C-STORE")
+    receive(session, pot, shop, 2)
+    session.execute(text("UPDATE stock_level SET backorder_limit = 5"))
+    demands = [Demand(pot.id, shop.id, 5)]
+    reservations.allocate(session, owner_id=new_id(), demands=demands, actor=ACTOR, now=now)
+    for change in ("backordered = -1", "backordered = 6", "backordered = 2"):
+        with pytest.raises(IntegrityError, match=r"ck_stock_level_(backordered|here)"), session.begin_nested():
+            session.execute(text(f"UPDATE stock_level SET {change}"))
+    session.execute(text("UPDATE stock_level SET backordered = 5"))
+    (found,) = audit.divergences(session)
+    assert (found.ledger, found.key) == ("stock_level", "POT-1 @ C-STORE")
+    assert (found.stored, found.rebuilt) == (
+        "on_hand 2, allocated 5, backordered 5, held 0, unavailable 0",
+        "on_hand 2, allocated 5, backordered 3, held 0, unavailable 0",
+    )
+    assert found.repair is not None
+    found.repair(session)
+    assert balanced(session)
