@@ -2,7 +2,7 @@
 
 import click
 
-from inventory.commands import replaying  # noqa: F401 - stands in the group `replay`, which retail lists
+from inventory.commands import replaying, showing  # noqa: F401 - they stand in groups that are listed elsewhere
 from inventory.commands.stock import stock_group
 
 COMMANDS: list[click.Command] = [stock_group]
