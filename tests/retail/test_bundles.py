@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import bundles
+from inventory.stock import BundleHasNoStock
 from retail import limits, queries
 from retail.bundles import Component, NestedBundle
 from retail.kernel import db
@@ -190,6 +191,19 @@ def test_a_receipt_in_the_same_moment_is_waited_for(session: Session, now: datet
     with pytest.raises(bundles.VariantHasStock):
         other.result()
     assert session.execute(text("SELECT count(*) FROM bundle_component")).scalar_one() == 0
+
+
+@pytest.mark.committed
+def test_a_receipt_that_began_before_finds_a_bundle_and_is_refused(session: Session, now: datetime) -> None:
+    box, place = factories.variant(session, sku="BOX"), factories.location(session)
+    factories.variant(session, sku="TEA")
+    with db.transaction() as own:
+        setting("BOX", now, ("TEA", 1))(own)
+        other = Other(lambda session: receive(session, box, place, 5))
+        assert other.waits()
+    with pytest.raises(BundleHasNoStock):
+        other.result()
+    assert session.execute(text("SELECT count(*) FROM stock_movement")).scalar_one() == 0
 
 
 @pytest.mark.committed
