@@ -50,7 +50,12 @@ def available_now(
 ) -> list[dict[str, Any]]:
     """`for_skus` without its options."""
     params: dict[str, Any] = {"skus": list(dict.fromkeys(skus)), "channel": channel, "now": now}
-    rows = _ask(session, params | {"location_ids": None if location_ids is None else list(location_ids)}, channel)
+    params["location_ids"] = None if location_ids is None else list(location_ids)
+    return _items(_ask(session, params, channel), now)
+
+
+def _items(rows: Rows, now: datetime) -> list[dict[str, Any]]:
+    """What the rows tell, SKU by SKU."""
     answer: list[dict[str, Any]] = []
     unknown: list[str] = []
     parts: dict[str, _Bundle] = {}
