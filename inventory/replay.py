@@ -32,7 +32,7 @@ BATCH = 5_000
 STEPS = {
     "products": "Products",
     "opening": "Opening stock",
-    "selling": "Nine months of baskets",
+    "selling": "Baskets",
     "checking": "Checking",
 }
 
