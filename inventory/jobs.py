@@ -22,12 +22,15 @@ def sweep_expired_holds() -> int:
 
 def apply_stock_rules() -> int:
     """Let every level follow the rules that were changed and not applied at once, in short transactions; returns how many
-    rules were applied. What is cut off half-way is begun again."""
+    rules were worked off. What is cut off half-way is begun again."""
     with db.reading() as session:
         due = queries.due_rules(session)
+    if not due:
+        return 0
+    with db.transaction() as session:
+        if not rules.wait_for_openers(session):
+            return 0  # somebody opens levels for a long time: the next turn comes in seconds
     for rule in due:
-        with db.transaction() as session:
-            rules.wait_for_openers(session)
         after = None
         while True:
             with db.transaction() as session:

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from inventory import filling, low_stock, queries
@@ -25,7 +25,7 @@ from inventory.low_stock import Fall
 from inventory.queries import Key, Scope, most_specific
 from retail import limits
 from retail.events import StockRuleChanged
-from retail.kernel import outbox
+from retail.kernel import db, outbox
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Unavailable
 from retail.kernel.hot import Hot
@@ -93,6 +93,7 @@ _APPLIED = text(
 _PASS = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('inventory.rules', 0))")
 _TRY = text("SELECT pg_try_advisory_xact_lock(hashtextextended('inventory.rules', 0))")
 _WAIT = text("SELECT pg_advisory_xact_lock(hashtextextended('inventory.rules', 0))")
+_PATIENCE = text("SET LOCAL lock_timeout = '1s'")
 # A plan made while there were few rules reads all of them for each level; after a thousand new ones that is slow.
 _PLAN_ANEW = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _RULED = most_specific("quantity", channel=False, variant="level.variant_id", location="level.location_id")
@@ -225,9 +226,18 @@ def apply_to_product(session: Session, *, product_id: uuid.UUID, actor: str, now
         raise StillOpening
 
 
-def wait_for_openers(session: Session) -> None:
-    """Wait until everybody who is opening levels by older rules is done; in a transaction of its own."""
-    session.execute(_WAIT)
+def wait_for_openers(session: Session) -> bool:
+    """Wait until everybody who is opening levels by older rules is done; in a transaction of its own. False: not done
+    after a moment, and others who open levels now must not be kept waiting behind us."""
+    try:
+        with session.begin_nested():
+            session.execute(_PATIENCE)
+            session.execute(_WAIT)
+    except DBAPIError as error:
+        if db.is_retryable(error):
+            return False
+        raise
+    return True
 
 
 def apply_batch(session: Session, *, rule: queries.DueRule, after: Key | None, now: datetime) -> Key | None:

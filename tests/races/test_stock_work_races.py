@@ -374,9 +374,23 @@ def test_the_job_waits_for_those_who_opened_levels_by_older_rules(
         done(ruling(3, now, location_id=shop.id))
         waiting = Other(rules.wait_for_openers)
         assert waiting.waits()
-    waiting.result()
+    assert waiting.result() is True
     assert jobs.apply_stock_rules() == 1
     assert (safety(session, old, shop), safety(session, tea, shop), applied(session)) == (3, 3, [True])
+
+
+def test_the_job_gives_way_when_somebody_opens_levels_for_long(
+    session: Session, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "_PATIENCE", text("SET LOCAL lock_timeout = '50ms'"))
+    tea, shop = variant(session), location(session)
+    with db.transaction() as clerk:
+        receiving(tea, shop, 5, now)(clerk)
+        done(ruling(3, now, location_id=shop.id))
+        assert done(rules.wait_for_openers) is False
+    assert (safety(session, tea, shop), applied(session)) == (0, [False])
+    assert jobs.apply_stock_rules() == 1
+    assert (safety(session, tea, shop), applied(session)) == (3, [True])
 
 
 def test_a_limit_by_hand_against_a_rule_ends_as_one_of_both_would(session: Session, now: datetime) -> None:
