@@ -86,17 +86,7 @@ def _items(rows: Rows, now: datetime) -> list[dict[str, Any]]:
             if variant_id is None:
                 unknown.append(sku)
                 continue
-            item = {
-                "sku": sku,
-                "variant_id": variant_id,
-                "title": title,
-                "title_ja": title_ja,
-                "bundle": component is not None,
-                "available": 0,
-                "orderable": 0,
-                "preorder": None,
-                "locations": [],
-            }
+            item = _item(sku, variant_id, title, title_ja, bundle=component is not None)
             answer.append(item)
         free = on_hand - allocated - held - unavailable - safety - buffer
         available, orderable = max(0, free), max(0, free + backorder_limit)
@@ -134,6 +124,20 @@ def _items(rows: Rows, now: datetime) -> list[dict[str, Any]]:
             if item["bundle"]:
                 parts[item["sku"]].fold_into(item)
     return answer
+
+
+def _item(sku: str, variant_id: str, title: str, title_ja: str | None, *, bundle: bool) -> dict[str, Any]:
+    return {
+        "sku": sku,
+        "variant_id": variant_id,
+        "title": title,
+        "title_ja": title_ja,
+        "bundle": bundle,
+        "available": 0,
+        "orderable": 0,
+        "preorder": None,
+        "locations": [],
+    }
 
 
 # Channels that exist and had no buffers when this process last looked. Only which statement is asked first depends on it:
