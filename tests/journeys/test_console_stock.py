@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from inventory import reservations
 from retail import barcodes
 from retail.kernel import clock
 from retail.kernel.ids import new_id
@@ -503,3 +504,20 @@ def test_nobody_without_a_role_in_stock_sees_it(app: Flask, session: Session, ma
     nowhere = console(app, factories.staff(session, "associate"))
     for page in ("", "/receiving", "/receipt", "/transfers", "/transfers/new", "/counts", "/attention"):
         assert nowhere.open(f"/console/stock{page}").status == 200
+
+
+def test_promises_that_cannot_be_kept_are_shown(app: Flask, session: Session, made: Scene) -> None:
+    demands = [reservations.Demand(made.tea.id, made.here.id, 9, new_id())]
+    reservations.allocate(session, owner_id=new_id(), demands=demands, actor="system", now=clock.now())
+    page = console(app, made.clerk)
+    broken = page.open("/console/stock/item?sku=TEA-01")
+    assert page.send(broken, "/console/stock/set-asides", quantity="4", reason="damaged").notice == "Set aside."
+    shown = page.open("/console/stock/attention")
+    assert "Green tea TEA-01 Missing 3 / 3" in shown.text
+    assert level(session, made.tea, made.here) == (10, 6, 0, 4)
+    manager = console(app, made.manager)
+    for limit, told in (("0", None), ("x", "Type a whole number.")):
+        again = manager.send(
+            manager.open("/console/stock/item?sku=TEA-01"), "/console/stock/limits", backorder_limit=limit
+        )
+        assert (told or "Saved.") in again.text
