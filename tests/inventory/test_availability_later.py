@@ -187,6 +187,40 @@ def test_a_bundle_is_promised_when_its_last_component_is(session: Session, now: 
     assert promise(session, gift, now + timedelta(days=4))[0] == "stock"
 
 
+@pytest.mark.parametrize("release", [None, 3])
+@pytest.mark.parametrize("lead_days", [None, 9])
+def test_what_is_told_is_what_the_next_order_gets(
+    session: Session, now: datetime, release: int | None, lead_days: int | None
+) -> None:
+    tea, shop = stocked(session, 3, safety=1, backorder_limit=6)
+    cup = variant(session)
+    receive(session, cup, shop, 50)
+    gift = bundle(session, variant(session), (tea, 1), (cup, 2))
+    policy(session, tea, releases_at=now + timedelta(days=release) if release else None, lead_days=lead_days)
+    for days in (1, 4, 5):
+        delivery(session, tea, shop, 2, now + timedelta(days=days))
+    transfer(session, tea, location(session), shop, 9, None)
+    kinds = []
+    for number in range(9):
+        wanted = tea if number % 2 else gift
+        told = ask(session, wanted, now, promise=True)["promise"]
+        kinds.append(told["from"])
+        demands = [Demand(wanted.id, shop.id, 1, new_id())]
+        if told["from"] == "none":
+            with pytest.raises(reservations.OutOfStock):
+                reservations.allocate(session, owner_id=new_id(), demands=demands, actor="a", now=now)
+            continue
+        made = reservations.allocate(session, owner_id=new_id(), demands=demands, actor="a", now=now)
+        if told["from"] == "stock":
+            assert made == []
+        else:
+            moments = {one.promised_at.isoformat() if one.promised_at else None for one in made}
+            assert moments == {told["at"]}, number
+    assert kinds == (
+        [("preorder" if release else "stock")] * 2 + ["preorder" if release else "backorder"] * 6 + ["none"]
+    )
+
+
 def test_the_moment_must_be_to_come_and_near(session: Session, now: datetime) -> None:
     tea, _ = stocked(session, 4)
     for at in (now, now - timedelta(days=1), now + timedelta(days=limits.DAYS_AHEAD, seconds=1)):
