@@ -208,6 +208,12 @@ def retire(session: Session, *, rule_id: uuid.UUID, version: int, actor: str, no
     _apply_at_once(session, rule_id=rule_id, scope=rule.scope, version=version + 1, actor=actor, now=now)
 
 
+def speak_of_new(session: Session) -> bool:
+    """Take part in opening levels; whether there is a rule at all that could speak of them (then call `apply_to_new`)."""
+    session.execute(_PASS)
+    return queries.any_safety_rules(session)
+
+
 def apply_to_new(session: Session, *, keys: Sequence[Key], actor: str, now: datetime) -> None:
     """Levels (variant, location) that this transaction has just opened learn what the rules say."""
     session.execute(_PASS)

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from inventory import filling, low_stock, queries, rules, shortage
 from inventory.low_stock import Fall
-from inventory.queries.updates import Goods, any_bundles, any_recorded, array, goods_by_sku
+from inventory.queries.updates import any_bundles, any_recorded, array, goods_by_sku
 from inventory.stock import AlreadyRecorded, BundleHasNoStock
 from retail import barcodes, limits
 from retail.kernel.hot import Hot
@@ -132,14 +132,14 @@ _OPEN = Hot(
         {_MOVED.format(delta="quantity")}
         FROM done WHERE is_opened
     )
-    SELECT number, is_opened FROM done WHERE is_opened OR turn > 1
+    SELECT array_agg(number) FILTER (WHERE is_opened) AS opened, array_agg(number) FILTER (WHERE turn > 1) AS again FROM done
     """  # noqa: S608 - constants of this module
 )
 # Runs under the locks of _OPEN. `spare`: what may go without touching a promise. Where nobody has ever been stocked, level is NULL.
 _APPLY = Hot(
     f"""
     WITH {_LINES}, stood AS (
-        SELECT line.*, level.version AS level_version, coalesce(level.on_hand, 0) AS on_hand, level.unavailable,
+        SELECT line.*, level.ctid AS place, level.version AS level_version, coalesce(level.on_hand, 0) AS on_hand, level.unavailable,
                level.allocated + level.unavailable + level.safety AS bound, level.low_stock_threshold, level.source_versions,
                level.on_hand - greatest(level.allocated - level.backordered + level.held + level.unavailable,
                                         level.allocated + level.held + level.unavailable - level.backorder_limit) AS spare,
@@ -171,19 +171,20 @@ _APPLY = Hot(
             version = level_version + CASE WHEN target <> judged.on_hand THEN 1 ELSE 0 END,
             updated_at = CASE WHEN target <> judged.on_hand THEN :now ELSE level.updated_at END
         FROM judged
-        WHERE level.variant_id = judged.variant_id AND level.location_id = judged.location_id
-          AND code IS NULL AND (target <> judged.on_hand OR mode = 'absolute')
+        WHERE level.ctid = judged.place AND code IS NULL AND (target <> judged.on_hand OR mode = 'absolute')
     ), moved AS (
         {_MOVED.format(delta="(target - on_hand)")}
         FROM judged WHERE code IS NULL AND target <> on_hand
     )
-    SELECT number, code, on_hand, target, level_version IS NOT NULL AS found,
-           bound, low_stock_threshold,
-           code IS NULL AND target > on_hand
-           AND EXISTS (SELECT FROM reservation AS waiting
-                       WHERE waiting.variant_id = judged.variant_id AND waiting.location_id = judged.location_id
-                         AND (state = 'short' OR backordered > 0)) AS waited_for
-    FROM judged
+    SELECT * FROM (
+        SELECT number, code, on_hand, target, level_version IS NOT NULL AS found, bound, low_stock_threshold,
+               code IS NULL AND target > on_hand
+               AND EXISTS (SELECT FROM reservation AS waiting
+                           WHERE waiting.variant_id = judged.variant_id AND waiting.location_id = judged.location_id
+                             AND (state = 'short' OR backordered > 0)) AS waited_for
+        FROM judged
+    ) AS line
+    WHERE :all OR code IS NOT NULL OR waited_for OR (low_stock_threshold IS NOT NULL AND target < on_hand)
     """  # noqa: S608
 )
 
@@ -196,14 +197,16 @@ def apply(
     cause_id: UUID | None = None,
     key: str | None = None,
     may_write: Callable[[UUID], bool],
+    refusals_only: bool = False,
     actor: str,
     now: datetime,
 ) -> list[Result]:
     """Apply every line that can be applied, in their order, and say what became of each.
 
     source: the outside system, whose versions are remembered per level. cause_id: the import, for the movements. key: makes
-    each line's movement happen once. may_write: whether the caller may change stock at this location. Other people's
-    lines are refused; all others have been applied when this returns. Up to limits.LINES_PER_IMPORT_BATCH at once.
+    each line's movement happen once. may_write: whether the caller may change stock at this location. refusals_only: leave
+    the others out of the answer. Refused lines change nothing; all others have been applied when this returns. Up to
+    limits.LINES_PER_IMPORT_BATCH at once.
 
     Raises:
         AlreadyRecorded: `key` has been used before; nothing was changed.
@@ -219,66 +222,84 @@ def apply(
         "actor": actor,
         "now": now,
         "most": limits.UNITS_PER_LEVEL,
+        "all": not refusals_only,
     }
-    waiting = _named(session, lines, may_write, results)
+    waiting: Sequence[_Write] = _named(session, lines, may_write, results)
     while waiting:
         waiting = _pass(session, waiting, given, results)
-    return [results[line.number] for line in lines]
+    return [results[line.number] for line in lines if line.number in results]
 
 
 def _pass(
     session: Session, writes: Sequence[_Write], given: dict[str, Any], results: dict[int, Result]
-) -> list[_Write]:
+) -> Sequence[_Write]:
     """Apply the first line of each level; returns the others, for the next pass."""
-    by_number = {write.line.number: write for write in writes}
-    opened: list[_Write] = []
-    again: list[_Write] = []
-    for number, is_opened in _OPEN.run(session, given | _arrays(writes)):
-        write = by_number.pop(number)
-        if is_opened:
-            opened.append(write)
-            results[number] = Result(number, APPLIED, None, None, write.line.quantity)
-        else:
-            again.append(write)
-    if opened:
-        _refuse_bundles(session, [write.variant_id for write in opened])
-        rules.apply_to_new(session, keys=[write.key for write in opened], actor=given["actor"], now=given["now"])
-    if by_number:
-        short = _write(session, list(by_number.values()), given, results)
-        if short:  # those that cut into promises: what was promised is missing now, so it is freed, and they fit
-            for cause in sorted({CAUSES[write.line.mode] for write, _ in short}):
-                demands = {write.key: units for write, units in short if CAUSES[write.line.mode] == cause}
-                shortage.make_room(session, demands=demands, cause=cause, actor=given["actor"], now=given["now"])
-            _write(session, [write for write, _ in short], given, results)
-    return sorted(again, key=lambda write: write.line.number)
+    arrays = _arrays(writes)
+    began = _OPEN.run(session, given | arrays).one()
+    opened, again = set(began.opened or ()), set(began.again or ())
+    there = [write for write in writes if write.line.number not in opened | again] if opened or again else writes
+    if there:
+        _apply(session, there, arrays if there is writes else _arrays(there), given, results)
+    if any_bundles(session, variants=arrays["variants"]):
+        # Made of a variant since its name was looked up. Whoever does that waits for the movements just written and then
+        # looks for stock; whoever was faster is seen here.
+        raise BundleHasNoStock
+    new = [write for write in writes if write.line.number in opened] if opened else []
+    if new and rules.speak_of_new(session):
+        rules.apply_to_new(session, keys=[write.key for write in new], actor=given["actor"], now=given["now"])
+    if given["all"]:
+        results |= {w.line.number: Result(w.line.number, APPLIED, None, None, w.line.quantity) for w in new}
+    return [write for write in writes if write.line.number in again] if again else []
+
+
+def _apply(
+    session: Session,
+    writes: Sequence[_Write],
+    arrays: dict[str, str],
+    given: dict[str, Any],
+    results: dict[int, Result],
+) -> None:
+    """Apply lines of levels that exist (or never will, for these lines). Those that cut into promises are tried once more
+    when what was promised, and is missing now, has been freed."""
+    short = _write(session, writes, arrays, given, results)
+    if not short:
+        return
+    for cause in sorted({CAUSES[write.line.mode] for write, _ in short}):
+        demands = {write.key: units for write, units in short if CAUSES[write.line.mode] == cause}
+        shortage.make_room(session, demands=demands, cause=cause, actor=given["actor"], now=given["now"])
+    fitting = [write for write, _ in short]
+    for write in fitting:
+        del results[write.line.number]
+    _write(session, fitting, _arrays(fitting), given, results)
 
 
 def _write(
-    session: Session, writes: Sequence[_Write], given: dict[str, Any], results: dict[int, Result]
+    session: Session,
+    writes: Sequence[_Write],
+    arrays: dict[str, str],
+    given: dict[str, Any],
+    results: dict[int, Result],
 ) -> list[tuple[_Write, int]]:
-    """Apply lines of levels that exist (or never will, for these lines); returns those that cut into promises, and the
-    units each takes away."""
-    by_number = {write.line.number: write for write in writes}
+    """One run of the statement, and what follows from it; returns the lines that cut into promises, and by how many units."""
+    rows = _APPLY.run(session, given | arrays)
+    by_number = {write.line.number: write for write in writes} if rows else {}
     short: list[tuple[_Write, int]] = []
     waited_for: list[tuple[UUID, UUID]] = []
-    risen: list[str] = []
     falls: list[Fall] = []
-    for row in _APPLY.run(session, given | _arrays(writes)):
+    for row in rows:
         write = by_number[row.number]
         if row.code is not None:
             results[row.number] = _refused(row.number, row.code, row.on_hand if row.found else None)
             if row.code == "below_promised":
                 short.append((write, int(row.on_hand - row.target)))
             continue
-        outcome = UNCHANGED if row.target == row.on_hand else APPLIED
-        results[row.number] = Result(row.number, outcome, None, None, int(row.target) if row.found else None)
+        if given["all"]:
+            outcome = UNCHANGED if row.target == row.on_hand else APPLIED
+            results[row.number] = Result(row.number, outcome, None, None, int(row.target) if row.found else None)
         if row.waited_for:
             waited_for.append(write.key)
-        if row.target > row.on_hand:
-            risen.append(write.variant_id)
         elif row.low_stock_threshold is not None:
             falls.append(_fall(write, row))
-    _refuse_bundles(session, risen)
     low_stock.announce(session, falls=falls, actor=given["actor"], now=given["now"])
     if waited_for:
         filling.fill(session, keys=waited_for, actor=given["actor"], now=given["now"])
@@ -290,20 +311,13 @@ def _fall(write: _Write, row: Any) -> Fall:
     return Fall(*write.key, before, after, threshold, threshold)
 
 
-def _refuse_bundles(session: Session, variant_ids: Sequence[str]) -> None:
-    """Somebody may have made a bundle of a variant since its name was looked up. Whoever does so waits for the movements
-    just written and looks for stock; whoever was faster is seen here."""
-    if variant_ids and any_bundles(session, variant_ids=variant_ids):
-        raise BundleHasNoStock
-
-
 def _arrays(writes: Sequence[_Write]) -> dict[str, str]:
     lines = [write.line for write in writes]
     return {
         "numbers": array([line.number for line in lines]),
-        "variants": array([write.variant_id for write in writes]),
-        "locations": array([write.location_id for write in writes]),
-        "modes": array([line.mode for line in lines]),
+        "variants": "{" + ",".join([write.variant_id for write in writes]) + "}",
+        "locations": "{" + ",".join([write.location_id for write in writes]) + "}",
+        "modes": "{" + ",".join([line.mode for line in lines]) + "}",
         "quantities": array([_bounded(line.quantity) for line in lines]),
         "expected": array([None if line.expected is None else _bounded(line.expected) for line in lines]),
         "versions": array([line.version for line in lines]),
@@ -329,20 +343,17 @@ def _named(
     writes: list[_Write] = []
     for line in lines:
         if line.barcode is None:
-            found: Goods | str = goods.get(line.sku or "", "unknown_sku")
+            found, code = goods.get(line.sku), "unknown_sku"
         else:
-            found = _behind(gtins[line.number], known, goods)
+            gtin = gtins[line.number]
+            found = goods[known[gtin][1]] if gtin in known else None
+            code = "barcode_invalid" if gtin is None else "unknown_barcode"
         place = places.get(line.location)
-        if isinstance(found, str):
-            code: str | None = found
-        elif found.is_bundle:
-            code = "bundle_has_no_stock"
-        else:
-            code = "unknown_location" if place is None else None
-        if code is not None or isinstance(found, str) or place is None:
-            results[line.number] = _refused(line.number, code or "unknown_sku", None)
-        else:
+        if found is not None and place is not None and not found.is_bundle:
             writes.append(_Write(line, found.id, place))
+        else:
+            code = code if found is None else "bundle_has_no_stock" if found.is_bundle else "unknown_location"
+            results[line.number] = _refused(line.number, code, None)
     return writes
 
 
@@ -352,12 +363,6 @@ def _gtin(barcode: str) -> str | None:
         return barcodes.normalize(barcode)
     except barcodes.BarcodeInvalid:
         return None
-
-
-def _behind(gtin: str | None, known: dict[str, tuple[UUID, str]], goods: dict[str, Goods]) -> Goods | str:
-    if gtin is None:
-        return "barcode_invalid"
-    return goods[known[gtin][1]] if gtin in known else "unknown_barcode"
 
 
 def _refused(number: int, code: str, on_hand: int | None) -> Result:

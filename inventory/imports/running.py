@@ -23,7 +23,7 @@ from inventory import updates
 from inventory.imports.lines import CSV, Bytes, Parse, Raw, Reader, Refusal, csv_parser, jsonl_parser
 from inventory.queries import imports as queries
 from inventory.stock import BundleHasNoStock
-from inventory.updates import REFUSED, Line
+from inventory.updates import Line
 from retail import limits
 from retail.events import StockImported
 from retail.kernel import clock, db, outbox
@@ -300,11 +300,12 @@ def _apply_in(session: Session, import_id: UUID, order: Order, batch: _Batch, *,
         source=order.source,
         cause_id=import_id,
         may_write=order.may_write,
+        refusals_only=True,
         actor=order.actor,
         now=now,
     )
     refused = [(line.number, line.code, line.detail) for line in batch.parsed if isinstance(line, Refusal)]
-    refused += [(row.line, row.code or "", row.detail or "") for row in results if row.outcome == REFUSED]
+    refused += [(row.line, row.code or "", row.detail or "") for row in results]
     if refused:
         numbers, codes, details = zip(*refused, strict=True)
         raws = [_readable(batch.raw[number]) for number in numbers]

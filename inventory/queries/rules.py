@@ -73,6 +73,7 @@ _DUE = text(
     "WHERE applied_at IS NULL ORDER BY id"
 )
 _LIVE = text("SELECT count(*) FROM stock_rule WHERE retired_at IS NULL")
+_ANY_SAFETY = text("SELECT EXISTS (SELECT FROM stock_rule WHERE retired_at IS NULL AND channel_code IS NULL)")
 _CHANNEL = text("SELECT EXISTS (SELECT FROM channel WHERE code = :code)")
 # What is not asked for is left out of the statement, so that each scope is read by its own index.
 _IN_SCOPE = {
@@ -137,6 +138,11 @@ def due_rules(session: Session) -> list[DueRule]:
 def count_live_rules(session: Session) -> int:
     """How many rules are in force."""
     return int(session.execute(_LIVE).scalar_one())
+
+
+def any_safety_rules(session: Session) -> bool:
+    """Whether a rule of safety stock (without a channel) is in force."""
+    return bool(session.execute(_ANY_SAFETY).scalar_one())
 
 
 def is_channel(session: Session, *, code: str) -> bool:

@@ -1,19 +1,11 @@
 """What lines from outside mean: the variants and places they name, and how a thousand values reach the server at once."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from retail.kernel.hot import Hot
-
-
-class Goods(NamedTuple):
-    """A variant by its id's text (nobody computes with it), and whether it is a bundle, which has no stock."""
-
-    id: str
-    is_bundle: bool
-
 
 _GOODS = Hot(
     """
@@ -48,10 +40,10 @@ def text_array(values: Iterable[str]) -> str:
     return "{" + ",".join(['"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]) + "}"
 
 
-def goods_by_sku(session: Session, *, skus: Collection[str]) -> dict[str, Goods]:
-    """The variant of each SKU; unknown ones are missing. One statement."""
-    rows = _GOODS.run(session, {"skus": text_array(skus)})
-    return {row.sku: Goods(row.id, row.is_bundle) for row in rows}
+def goods_by_sku(session: Session, *, skus: Collection[str]) -> dict[str | None, Any]:
+    """The variant of each SKU: rows of its `id` (as a text: nobody computes with it) and `is_bundle`; unknown ones are
+    missing. One statement."""
+    return {row.sku: row for row in _GOODS.run(session, {"skus": text_array(skus)})}
 
 
 def any_recorded(session: Session, *, keys: Sequence[str]) -> bool:
@@ -59,6 +51,6 @@ def any_recorded(session: Session, *, keys: Sequence[str]) -> bool:
     return bool(_RECORDED.run(session, {"keys": text_array(keys)}).scalar_one())
 
 
-def any_bundles(session: Session, *, variant_ids: Sequence[str]) -> bool:
-    """Whether one of these variants is a bundle."""
-    return bool(_BUNDLES.run(session, {"variants": array(variant_ids)}).scalar_one())
+def any_bundles(session: Session, *, variants: str) -> bool:
+    """Whether one of these variants (ids, as `array` writes them) is a bundle."""
+    return bool(_BUNDLES.run(session, {"variants": variants}).scalar_one())
