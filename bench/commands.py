@@ -10,7 +10,7 @@ import click
 from retail.kernel import config, db, scratch
 
 BUILD = Path("build")
-PARTS = ("routes", "hot", "flat")
+PARTS = ("routes", "hot", "flat", "bulk")
 
 
 def _settings() -> config.Settings:
@@ -33,6 +33,8 @@ def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool, 
         _hot(rounds, seconds, small)
     if "flat" in parts:
         _flat(clients, rounds, seconds, small)
+    if "bulk" in parts:
+        _bulk(rounds, small)
 
 
 def _hot(rounds: int, seconds: float, small: bool) -> None:
@@ -67,6 +69,23 @@ def _flat(clients: int, rounds: int, seconds: float, small: bool) -> None:
         f"{found.many_per_s:,}/s ({found.many_ms} ms) among {found.rows_many:,}: {found.ratio} times as long"
     )
     console.print("the goal holds" if found.missed is None else f"[red]missed[/red] {found.missed}")
+
+
+def _bulk(rounds: int, small: bool) -> None:
+    from rich.console import Console
+
+    from bench import bulk
+
+    console = Console()
+    with scratch.server(_settings()) as server:
+        figures = bulk.measure(server, small=small, rounds=rounds, tell=console.print)
+    bulk.write_json(figures, BUILD / "bench-bulk.json")
+    for figure in figures:
+        verdict = "no goal" if figure.goal is None else figure.missed and f"[red]missed[/red] {figure.missed}"
+        console.print(
+            f"{figure.name}: {figure.ours_per_s:,} rows/s beside {figure.copy_per_s:,}/s of COPY, ratio {figure.ratio}: "
+            f"{verdict or 'the goal holds'}"
+        )
 
 
 def _routes(clients: int, rounds: int, seconds: float, threads: int, small: bool) -> None:
