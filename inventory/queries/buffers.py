@@ -26,13 +26,18 @@ def most_specific(column: str, *, channel: bool, variant: str, location: str) ->
     SQL names of the level's keys.
     """
     whose = OF_CHANNEL if channel else OF_EVERYBODY
-    category = (
-        f"(SELECT category FROM product JOIN variant AS sold ON product_id = product.id WHERE sold.id = {variant})"  # noqa: S608
+    # The category and the channel are worked out once for all probes: each place of a plan costs time, also where nobody looks.
+    kind = (
+        "SELECT (SELECT category FROM product JOIN variant AS sold ON product_id = product.id"  # noqa: S608
+        f" WHERE sold.id = {variant}) AS category, {'CAST(:channel AS text)' if channel else 'NULL'} AS channel OFFSET 0"
     )
-    live = f"FROM stock_rule AS rule WHERE {whose} AND rule.retired_at IS NULL"
-    scopes = (scope.format(variant=variant, location=location, category=category) for scope in _SCOPES)
-    probes = ",\n".join(f"(SELECT rule.{column} {live} AND {scope})" for scope in scopes)
-    return f"CASE WHEN (SELECT EXISTS (SELECT {live})) THEN coalesce({probes}) END"
+    theirs = "rule.channel_code = kind.channel" if channel else OF_EVERYBODY
+    probes = ",\n".join(
+        f"(SELECT rule.{column} FROM stock_rule AS rule WHERE {theirs} AND rule.retired_at IS NULL AND {scope})"  # noqa: S608
+        for scope in (each.format(variant=variant, location=location, category="kind.category") for each in _SCOPES)
+    )
+    some = f"(SELECT EXISTS (SELECT FROM stock_rule AS rule WHERE {whose} AND rule.retired_at IS NULL))"  # noqa: S608
+    return f"CASE WHEN {some} THEN (SELECT coalesce({probes}) FROM ({kind}) AS kind) END"  # noqa: S608
 
 
 # Whether anything is kept from the channel :channel anywhere.
