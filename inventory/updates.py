@@ -91,14 +91,17 @@ class _Write(NamedTuple):
         return UUID(self.variant_id), UUID(self.location_id)
 
 
-# Arrays come as texts (queries.updates.array) and stand in sub-selects, so that their length plans nothing anew.
+# Arrays come as texts (queries.updates.array) and stand in sub-selects, so that their length plans nothing anew. There are few
+# places: they come once, and each line says which.
 _LINES = """
     line AS (
-        SELECT * FROM unnest((SELECT CAST(CAST(:numbers AS text) AS bigint[])), (SELECT CAST(CAST(:variants AS text) AS uuid[])),
-                             (SELECT CAST(CAST(:locations AS text) AS uuid[])), (SELECT CAST(CAST(:modes AS text) AS text[])),
-                             (SELECT CAST(CAST(:quantities AS text) AS bigint[])), (SELECT CAST(CAST(:expected AS text) AS bigint[])),
-                             (SELECT CAST(CAST(:versions AS text) AS bigint[])), (SELECT CAST(CAST(:as_ofs AS text) AS timestamptz[])))
-                      AS line (number, variant_id, location_id, mode, quantity, expected, version, as_of)
+        SELECT number, variant_id, (SELECT CAST(CAST(:places AS text) AS uuid[]))[place] AS location_id, mode, quantity, expected,
+               version, as_of
+        FROM unnest((SELECT CAST(CAST(:numbers AS text) AS bigint[])), (SELECT CAST(CAST(:variants AS text) AS uuid[])),
+                    (SELECT CAST(CAST(:locations AS text) AS integer[])), (SELECT CAST(CAST(:modes AS text) AS text[])),
+                    (SELECT CAST(CAST(:quantities AS text) AS bigint[])), (SELECT CAST(CAST(:expected AS text) AS bigint[])),
+                    (SELECT CAST(CAST(:versions AS text) AS bigint[])), (SELECT CAST(CAST(:as_ofs AS text) AS timestamptz[])))
+             AS line (number, variant_id, place, mode, quantity, expected, version, as_of)
     )
 """
 _MOVED = """
@@ -236,20 +239,25 @@ def _pass(
     """Apply the first line of each level; returns the others, for the next pass."""
     arrays = _arrays(writes)
     began = _OPEN.run(session, given | arrays).one()
-    opened, again = set(began.opened or ()), set(began.again or ())
-    there = [write for write in writes if write.line.number not in opened | again] if opened or again else writes
+    opened, again = began.opened or [], began.again or []
+    there = writes
+    if opened or again:
+        gone = {*opened, *again}
+        there = [write for write in writes if write.line.number not in gone] if len(gone) < len(writes) else []
     if there:
         _apply(session, there, arrays if there is writes else _arrays(there), given, results)
     if any_bundles(session, variants=arrays["variants"]):
         # Made of a variant since its name was looked up. Whoever does that waits for the movements just written and then
         # looks for stock; whoever was faster is seen here.
         raise BundleHasNoStock
-    new = [write for write in writes if write.line.number in opened] if opened else []
-    if new and rules.speak_of_new(session):
-        rules.apply_to_new(session, keys=[write.key for write in new], actor=given["actor"], now=given["now"])
+    by_number = {write.line.number: write for write in writes} if again or (opened and given["all"]) else {}
+    if opened and rules.speak_of_new(session):
+        chosen = set(opened)
+        new = [write.key for write in writes if write.line.number in chosen]
+        rules.apply_to_new(session, keys=new, actor=given["actor"], now=given["now"])
     if given["all"]:
-        results |= {w.line.number: Result(w.line.number, APPLIED, None, None, w.line.quantity) for w in new}
-    return [write for write in writes if write.line.number in again] if again else []
+        results |= {number: Result(number, APPLIED, None, None, by_number[number].line.quantity) for number in opened}
+    return [by_number[number] for number in sorted(again)]
 
 
 def _apply(
@@ -313,10 +321,12 @@ def _fall(write: _Write, row: Any) -> Fall:
 
 def _arrays(writes: Sequence[_Write]) -> dict[str, str]:
     lines = [write.line for write in writes]
+    places = {place: number for number, place in enumerate({write.location_id for write in writes}, start=1)}
     return {
+        "places": "{" + ",".join(places) + "}",
         "numbers": array([line.number for line in lines]),
         "variants": "{" + ",".join([write.variant_id for write in writes]) + "}",
-        "locations": "{" + ",".join([write.location_id for write in writes]) + "}",
+        "locations": array([places[write.location_id] for write in writes]),
         "modes": "{" + ",".join([line.mode for line in lines]) + "}",
         "quantities": array([_bounded(line.quantity) for line in lines]),
         "expected": array([None if line.expected is None else _bounded(line.expected) for line in lines]),
