@@ -131,6 +131,32 @@ def lock_pickup(session: Session, *, fulfillment_id: UUID) -> LockedPickup | Non
 
 
 @dataclass(frozen=True, slots=True)
+class UndatedPickup:
+    """A locked pickup that has no ready-by moment, and its order lines."""
+
+    id: UUID
+    location_id: UUID
+    line_ids: list[UUID]
+
+
+_UNDATED = text(
+    """
+    SELECT f.id, f.location_id, ARRAY(SELECT order_line_id FROM fulfillment_line WHERE fulfillment_id = f.id) AS line_ids
+    FROM "order" AS o JOIN fulfillment AS f ON f.order_id = o.id
+    WHERE o.id = :order_id AND o.confirmed_at IS NOT NULL AND f.method = 'pickup' AND f.ready_by IS NULL
+      AND f.state IN ('allocated', 'picking')
+    ORDER BY f.id
+    FOR UPDATE OF o, f
+    """
+)
+
+
+def lock_undated(session: Session, *, order_id: UUID) -> list[UndatedPickup]:
+    """Lock a confirmed order and those of its pickups that nobody could promise a moment."""
+    return [UndatedPickup(*row) for row in session.execute(_UNDATED, {"order_id": order_id})]
+
+
+@dataclass(frozen=True, slots=True)
 class CodeFacts:
     """The proof that is asked for: fingerprints and how often it was guessed."""
 
