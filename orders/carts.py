@@ -216,6 +216,8 @@ def hold(session: Session, *, cart_id: UUID, hold_seconds: int, caller: Principa
         actor=caller.actor,
         now=now,
     )
+    # Whoever ordered from it meanwhile had the stock's locks until then, and has closed it: nothing is held for it any more.
+    _open(cart_of(session, cart_id=cart_id, caller=caller))
     return {"cart_id": cart.id, "expires_at": expires_at}
 
 

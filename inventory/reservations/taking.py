@@ -21,7 +21,9 @@ from retail.kernel.ids import new_id
 # {bucket} is the counter that grows: `allocated` for orders, `held` for carts. `earlier` are the holds of :held_for, which are
 # given back in the same statement, so that a cart's own holds never stand in its own way. A bundle's line becomes lines of its
 # components. `here` is what this caller can have of the goods on the shelf, `free` what he can have in all; of what is taken,
-# `waiting` units are promised and not here. While a hold of others may have expired, nobody is made to wait (:swept).
+# `waiting` units are promised and not here. While a hold of others may have expired, nobody is made to wait (:swept). A level
+# that changed while this waited for it may have a hold of this cart that the snapshot does not show, if more is held there than
+# it shows: then nothing is done (`fresh` is false), and the statement is run again under the locks it has.
 _TAKE = """
     WITH line AS (
         SELECT CASE WHEN part.bundle_id IS NULL THEN asked.id ELSE gen_random_uuid() END AS id, asked.line_id, asked.position,
@@ -60,9 +62,13 @@ _TAKE = """
                {waits} * greatest(0, taken - greatest(0, rest - allocated + backordered)) AS waiting
         FROM counted
     ), verdict AS (
-        SELECT count(*) FILTER (WHERE taken > 0) = (SELECT count(*) FROM demand)
-               AND coalesce(bool_and(taken = 0 OR (free >= taken AND (waiting = 0 OR held = back OR :swept))), true) AS ok
-        FROM change
+        SELECT fresh AND fits AS ok, fresh
+        FROM (SELECT count(*) FILTER (WHERE taken > 0) = (SELECT count(*) FROM demand)
+                     AND coalesce(bool_and(taken = 0 OR (free >= taken AND (waiting = 0 OR held = back OR :swept))), true) AS fits
+              FROM change) AS answer,
+             (SELECT CAST(:held_for AS uuid) IS NULL
+                     OR NOT EXISTS (SELECT FROM change JOIN stock_level AS seen USING (variant_id, location_id)
+                                    WHERE change.held > change.back AND seen.version <> change.version) AS fresh) AS sight
     ), levels AS (
         UPDATE stock_level AS level
         SET on_hand = change.on_hand, {counters}, unavailable = change.unavailable,
@@ -98,7 +104,7 @@ _TAKE = """
            CASE WHEN {lowers} AND on_hand - allocated - unavailable - safety > low_stock_threshold
                  AND on_hand - allocated - unavailable - safety - taken <= low_stock_threshold
                 THEN on_hand - allocated - unavailable - safety - taken END AS low,
-           low_stock_threshold AS threshold, {unreleased} AS unreleased, (SELECT ok FROM verdict) AS ok
+           low_stock_threshold AS threshold, {unreleased} AS unreleased, (SELECT ok FROM verdict) AS ok, (SELECT fresh FROM verdict) AS fresh
     FROM change
 """
 # By the owner, who has few rows. Comparing the bare column, a planner that saw few open holds would read all of them, by a
@@ -237,6 +243,8 @@ def _take(
         "now": now,
     }
     rows: Sequence[Any] = statement.run(session, params).all()
+    while rows and not rows[0].fresh:
+        rows = statement.run(session, params).all()
     if not _done(rows, demands):
         rows = _again(session, statement, params, rows)
         if not _done(rows, demands):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from inventory import audit as stock_audit
 from loyalty import audit as points_audit
-from orders import checkout, confirmation, pickup
+from orders import carts, checkout, confirmation, pickup
 from retail.kernel import clock, db
 from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.ids import ALPHABET, check_character
@@ -30,7 +30,7 @@ from tests.factories.orders import (
     ready_pickup,
     shop,
 )
-from tests.races.interleaving import together
+from tests.races.interleaving import Other, together
 
 pytestmark = [pytest.mark.committed, pytest.mark.races]
 Api = Callable[..., Any]
@@ -108,6 +108,23 @@ def test_a_cart_is_placed_once(session: Session, api: Api) -> None:
         )
         assert outcomes(answers) == {(201, None): 1, (409, "cart_changed"): 3}
         assert level(session, made.store, made.tea) == (10, number + 1, 0)
+    assert list(stock_audit.divergences(session)) == []
+
+
+def test_nothing_is_held_for_a_cart_that_was_ordered_from_meanwhile(session: Session, api: Api) -> None:
+    """The hold read the cart while it was open, and waited for the stock that the order took."""
+    made = shop(session)
+    lines = [{"sku": made.tea.sku, "quantity": 2}]
+    cart = api(made.customer).post("/carts", json={"lines": lines, "location": made.store.code}).json
+    caller = Principal(CUSTOMER, made.customer.id, CUSTOMER_PERMISSIONS, channel="web")
+    cart_id, now = UUID(cart["id"]), clock.now()
+    with db.transaction() as placing:
+        checkout.place(placing, cart_id=cart_id, payment=PAY["payment"], caller=caller, now=now)
+        holding = Other(lambda s: carts.hold(s, cart_id=cart_id, hold_seconds=60, caller=caller, now=now))
+        assert holding.waits()
+    with pytest.raises(carts.CartClosed):
+        holding.result()
+    assert level(session, made.store, made.tea) == (10, 2, 0)
     assert list(stock_audit.divergences(session)) == []
 
 

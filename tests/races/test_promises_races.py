@@ -13,13 +13,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import reservations, stock
-from inventory.reservations import Demand, NotAllocated, NotOnHand, OutOfStock, settling
+from inventory.reservations import Demand, NotAllocated, NotOnHand, OutOfStock, settling, taking
 from inventory.shortage import MoreThanOnHand
 from retail.kernel import db
 from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 from tests.factories import Place, Variant, location, variant
 from tests.inventory.books import balanced, level, limit, receive, stocked
+from tests.inventory.books import reservations as promised
 from tests.inventory.supplies import bundle
 from tests.races.interleaving import Other, together
 
@@ -443,3 +444,57 @@ def test_everything_that_changes_promises_at_once_ends_well(session: Session, no
     with db.transaction() as s:
         reservations.expire_due(s, now=now + timedelta(minutes=5), limit=1000)
     assert well(session)
+
+
+# --- A cart that is held for twice
+
+
+def holding(tea: Variant, place: Place, cart: UUID, quantity: int, now: datetime) -> Callable[[Session], None]:
+    def work(session: Session) -> None:
+        demands = [Demand(tea.id, place.id, quantity, cart)]
+        reservations.hold(session, owner_id=cart, demands=demands, hold_seconds=60, actor="system", now=now)
+
+    return work
+
+
+@pytest.mark.parametrize("held_before", [True, False])
+def test_of_two_holds_of_a_cart_the_second_replaces_the_first(
+    session: Session, now: datetime, held_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first hold is not in the second's snapshot: it waited for the level before there was one. Without `fresh` the cart
+    holds both."""
+    tea, shop = stocked(session, 9)
+
+    def held_twice() -> list[tuple[str, int]]:
+        cart = new_id()
+        if held_before:
+            with db.transaction() as earlier:
+                holding(tea, shop, cart, 1, now)(earlier)
+        with db.transaction() as first:
+            holding(tea, shop, cart, 2, now)(first)
+            second = Other(holding(tea, shop, cart, 3, now))
+            assert second.waits()
+        second.result()
+        return sorted(row for row in promised(session, cart) if row[0] == "held")
+
+    assert held_twice() == [("held", 3)]
+    blind = taking._HOLD.text.replace("seen.version <> change.version", "false")
+    assert blind != taking._HOLD.text
+    monkeypatch.setattr(taking, "_HOLD", Hot(blind))
+    assert held_twice() == [("held", 2), ("held", 3)]
+
+
+def test_an_order_uses_up_the_hold_that_was_renewed_while_it_waited(session: Session, now: datetime) -> None:
+    tea, shop = stocked(session, 9)
+    cart, order = new_id(), new_id()
+    with db.transaction() as renewing:
+        holding(tea, shop, cart, 4, now)(renewing)
+        demands = [Demand(tea.id, shop.id, 4, new_id())]
+        placing = Other(
+            lambda s: reservations.allocate(s, owner_id=order, demands=demands, held_for=cart, actor="system", now=now)
+        )
+        assert placing.waits()
+    placing.result()
+    assert (promised(session, cart), promised(session, order)) == ([("released", 4)], [("allocated", 4)])
+    assert level(session, tea, shop) == (9, 4, 0, 0)
+    assert balanced(session)
