@@ -99,9 +99,14 @@ def test_a_key_that_is_in_use_is_a_conflict(session: Session, api: Callable[...,
     supervisor = staff(session, "supervisor")
     who = customer(session)
     receipt = {"location": store.code, "lines": [{"sku": tea.sku, "quantity": 1}]}
+    delivery = {"location": store.code, "due_at": "2026-07-02T00:00:00Z", "lines": [{"sku": tea.sku, "expected": 1}]}
+    transfer = {"from": store.code, "to": location(session).code, "lines": [{"sku": tea.sku, "quantity": 1}]}
     contact = {"channel": "phone", "direction": "inbound", "text": "Where?", "customer_id": str(who.id)}
     requests: list[tuple[Any, str, dict[str, Any]]] = [
         (manager, "/stock/receipts", receipt),
+        (manager, "/inbound-shipments", delivery),
+        (manager, "/transfers", transfer),
+        (manager, "/stock-counts", {"location": store.code, "skus": [tea.sku]}),
         (supervisor, "/support/contacts", contact),
         (supervisor, f"/deliveries/{new_id()}/support.nothing/redelivery", {}),
     ]
@@ -110,6 +115,14 @@ def test_a_key_that_is_in_use_is_a_conflict(session: Session, api: Callable[...,
             refused = api(actor).post(path, json=body, key="one")
             assert (refused.status_code, refused.json["code"]) == (409, "idempotency_in_progress"), (path, refused.json)
             assert refused.headers["Retry-After"] == "1"
+
+
+def test_a_count_that_does_not_exist(session: Session, api: Callable[..., Any], unchanged: Unchanged) -> None:
+    manager = api(staff(session, "manager", locations=[location(session).id]))
+    with unchanged():
+        for step, body in (("approval", {"approve": True}), ("completion", None), ("cancellation", None)):
+            refused = manager.post(f"/stock-counts/SC-22222-22222/{step}", json=body, key=f"one-{step}")
+            assert (refused.status_code, refused.json["code"]) == (404, "not_found"), step
 
 
 def test_codes_and_refreshes_are_limited(
