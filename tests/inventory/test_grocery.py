@@ -174,6 +174,14 @@ def test_plain_files_and_the_first_weeks(folder: Path, tmp_path: Path) -> None:
         ("products.csv.gz", gzip.compress(b"product_id,department\n"), "the heading has no product_category"),
         ("transactions_2017-01.csv.gz", gzip.compress(HEADING.encode()), "no line of it can be sold"),
     ],
+    ids=[
+        "no products",
+        "no transactions",
+        "not packed",
+        "cut off",
+        "no heading",
+        "nothing sold",
+    ],  # packing tells the time
 )
 def test_a_folder_that_cannot_be_read(
     folder: Path, session: Session, unchanged: Unchanged, name: str, content: bytes | None, says: str

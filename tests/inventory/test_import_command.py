@@ -77,6 +77,7 @@ def test_everything_applied_is_success(session: Session, tmp_path: Path) -> None
         ("photo.csv", b"\x89PNG\r\n\x1a\n", "not CSV in UTF-8"),
         ("what.txt", HEADING.encode(), "name the format"),
     ],
+    ids=["half a line", "half JSON", "half packed", "empty", "a photo", "no format"],  # random bytes name no test
 )
 def test_what_cannot_be_read_is_refused_in_a_sentence_before_anything_changes(
     session: Session, tmp_path: Path, name: str, content: bytes, said: str
