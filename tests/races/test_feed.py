@@ -20,12 +20,30 @@ from tests.factories import Place, Variant, location, variant
 from tests.inventory.books import balanced, level, receive
 
 pytestmark = [pytest.mark.races, pytest.mark.committed]
+PATIENCE_SECONDS = 120.0
 FOLLOWER = Principal(CLIENT, None, frozenset({"stock.read"}))
 
 
 def follow(position: Position | None, limit: int = 200) -> changes.Changes:
     with db.reading() as session:
         return changes.follow(session, position=position, limit=limit, location=None, caller=FOLLOWER, now=clock.now())
+
+
+def wait_for_others() -> None:
+    """Until every transaction that is open now, of this server's other databases too, is over: tests of other workers hold
+    theirs open from beginning to end, and the feed waits for all."""
+    with db.engine().connect() as connection:
+        mine = connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        with db.engine().connect() as connection:
+            if (
+                connection.execute(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")).scalar_one()
+                > mine
+            ):
+                return
+        time.sleep(0.05)
+    raise TimeoutError("some transaction of this server does not end")
 
 
 def caught_up(position: Position) -> tuple[list[dict[str, Any]], Position]:
@@ -63,6 +81,7 @@ def test_a_change_that_commits_late_is_told_where_a_sequence_number_alone_would_
         naive = naively_after(naive_cursor)
         assert [variant_id for _, variant_id in naive] == [quick.id] * 3, "the naive reader sees the later ones"
         naive_cursor = naive[-1][0]
+    wait_for_others()
     told, position = caught_up(position)
     assert [(item["sku"], item["on_hand"]) for item in told] == [(slow.sku, 3), (quick.sku, 3)]
     assert naively_after(naive_cursor) == [], "and has gone past the one that committed late: it is lost to him"
@@ -97,6 +116,7 @@ def test_a_long_transaction_only_delays(session: Session) -> None:
         assert (page.items, page.more) == ([], False)
         assert follow(page.next).items == []
         other.rollback()
+    wait_for_others()
     told, position = caught_up(page.next)
     assert [(item["sku"], item["on_hand"]) for item in told] == [(tea.sku, 2)]
     assert caught_up(position)[0] == []
@@ -109,6 +129,7 @@ def test_who_begins_to_follow_while_something_is_open_hears_of_it(session: Sessi
         begun = follow(None)
         loaded = level(session, tea, shop)
     assert loaded is None, "he loads everything, and this is not there yet"
+    wait_for_others()
     assert [(item["sku"], item["on_hand"]) for item in caught_up(begun.next)[0]] == [(tea.sku, 4)]
 
 
@@ -152,6 +173,7 @@ def test_a_follower_ends_with_exactly_the_levels(session: Session, now: datetime
         thread.start()
     for thread in writers:
         thread.join(60)
+    wait_for_others()
     done.set()
     follower.join(60)
     assert (failed, follower.is_alive()) == ([], False)
