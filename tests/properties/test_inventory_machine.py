@@ -23,7 +23,7 @@ def test_inventory_is_what_plain_python_says(session: Session, now: datetime) ->
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
+            max_examples=100,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,
