@@ -185,9 +185,11 @@ def abandon(session: Session, *, cart_id: UUID, version: int, caller: Principal,
     Raises:
         NotFound, CartClosed, Stale: nothing was changed.
     """
+    # Stock before the cart, like whoever places it: in the other order two could wait for each other.
+    cart = cart_of(session, cart_id=cart_id, caller=caller)
+    reservations.release(session, owner_id=cart.id, cause="cart_abandoned", actor=caller.actor, now=now)
     _touch(session, cart_id=cart_id, version=version, caller=caller, now=now)
     session.execute(_ABANDON, {"cart_id": cart_id})
-    reservations.release(session, owner_id=cart_id, cause="cart_abandoned", actor=caller.actor, now=now)
 
 
 def hold(session: Session, *, cart_id: UUID, hold_seconds: int, caller: Principal, now: datetime) -> dict[str, Any]:
