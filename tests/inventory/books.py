@@ -1,5 +1,6 @@
 """Reading the three accounts of stock back, for tests of stock anywhere."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -8,9 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import audit, stock
-from retail.kernel import clock
+from retail.kernel import clock, db
 from tests.factories import Place, Variant, location, variant
 
+PATIENCE_SECONDS = 120.0
 Numbers = tuple[int, int, int, int]
 
 
@@ -68,3 +70,20 @@ def everything(session: Session) -> Sequence[Any]:
 def balanced(session: Session) -> bool:
     """Whether levels, movements and reservations tell the same story."""
     return list(audit.divergences(session)) == []
+
+
+def wait_for_others() -> None:
+    """Until every transaction that is open now, of this server's other databases too, is over: tests of other workers hold
+    theirs open from beginning to end, and the feed waits for all."""
+    with db.engine().connect() as connection:
+        mine = connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        with db.engine().connect() as connection:
+            if (
+                connection.execute(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")).scalar_one()
+                > mine
+            ):
+                return
+        time.sleep(0.05)
+    raise TimeoutError("some transaction of this server does not end")

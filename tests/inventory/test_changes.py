@@ -16,7 +16,7 @@ from retail.kernel import clock
 from retail.kernel.ids import new_id
 from retail.kernel.web.cursor import encode_cursor
 from tests.factories import api_client, customer, location, staff, variant
-from tests.inventory.books import everything, limit, receive
+from tests.inventory.books import everything, limit, receive, wait_for_others
 
 Api = Callable[..., Any]
 
@@ -176,6 +176,7 @@ def test_restart_feed_puts_what_was_restored_below_what_comes(session: Session, 
     assert caller.get(f"/stock/changes?cursor={begun}").status_code == 410
     cursor = caller.get("/stock/changes").json["next"]
     receive(session, tea, shop, 2)
+    wait_for_others()
     page = caller.get(f"/stock/changes?cursor={cursor}").json
     assert [(item["sku"], item["on_hand"]) for item in page["items"]] == [(tea.sku, 3)]
     edit = text("UPDATE stock_movement SET reason = 'x'")

@@ -17,33 +17,15 @@ from inventory.changes import Position
 from retail.kernel import clock, db
 from retail.kernel.auth import CLIENT, Principal
 from tests.factories import Place, Variant, location, variant
-from tests.inventory.books import balanced, level, receive
+from tests.inventory.books import balanced, level, receive, wait_for_others
 
 pytestmark = [pytest.mark.races, pytest.mark.committed]
-PATIENCE_SECONDS = 120.0
 FOLLOWER = Principal(CLIENT, None, frozenset({"stock.read"}))
 
 
 def follow(position: Position | None, limit: int = 200) -> changes.Changes:
     with db.reading() as session:
         return changes.follow(session, position=position, limit=limit, location=None, caller=FOLLOWER, now=clock.now())
-
-
-def wait_for_others() -> None:
-    """Until every transaction that is open now, of this server's other databases too, is over: tests of other workers hold
-    theirs open from beginning to end, and the feed waits for all."""
-    with db.engine().connect() as connection:
-        mine = connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        with db.engine().connect() as connection:
-            if (
-                connection.execute(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")).scalar_one()
-                > mine
-            ):
-                return
-        time.sleep(0.05)
-    raise TimeoutError("some transaction of this server does not end")
 
 
 def caught_up(position: Position) -> tuple[list[dict[str, Any]], Position]:
