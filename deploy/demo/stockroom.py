@@ -110,10 +110,10 @@ def _limits(
 def _pre_order(
     session: Session, variant_id: UUID, located: Mapping[str, UUID], opened: datetime, now: datetime
 ) -> None:
-    """Next spring's tea: ordered from now on, handed over when it is released."""
+    """Next spring's tea: ordered from now on, promised for the day of its release, and not handed over before."""
     released = now + timedelta(days=120)
     supply_policies.put(
-        session, variant_id=variant_id, releases_at=released, lead_days=None, version=0, actor=SYSTEM, now=opened
+        session, variant_id=variant_id, releases_at=released, lead_days=0, version=0, actor=SYSTEM, now=opened
     )
     for code in ("SHIBUYA", "KYOTO", "SAPPORO"):
         stock.open_levels(session, location_id=located[code], variant_ids=[variant_id], actor=SYSTEM, now=opened)
