@@ -6,11 +6,12 @@ Whoever changes a document locks its row first, then the levels that it touches,
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from inventory import queries, stock
+from inventory import naming, queries, stock
 from retail.kernel.errors import Conflict, Invalid
 
 CLOSED = ("received", "cancelled")
@@ -47,6 +48,18 @@ class Arrived:
     variant_id: UUID
     quantity: int
     damaged: int = 0
+
+
+def arrived(session: Session, *, lines: Sequence[Mapping[str, Any]]) -> list[Arrived]:
+    """What came in, from lines of ArrivedLineSchema: each names its goods by ``sku`` or ``barcode``.
+
+    Raises:
+        What naming.variants_of raises, for every line that names nothing we know.
+    """
+    variants = naming.variants_of(session, lines=lines)
+    return [
+        Arrived(variant_id, line["quantity"], line["damaged"]) for variant_id, line in zip(variants, lines, strict=True)
+    ]
 
 
 def require_step(transitions: Mapping[str, Sequence[str]], state: str, *steps: str) -> None:

@@ -5,10 +5,9 @@ from typing import Any
 from flask import g, redirect, request
 from sqlalchemy.orm import Session
 
-from inventory import inbound, naming
+from inventory import documents, inbound
 from inventory.console.fields import arrived_lines, load, reordered, scan_into, skus_in
 from inventory.console.frame import key_of, names, pages, show, store_of, target
-from inventory.documents import Arrived
 from inventory.schemas.inbound import ReceiveInboundSchema
 from retail.kernel import db
 from retail.kernel.web.api import Call
@@ -79,14 +78,10 @@ def receive_delivery(session: Session, call: Call, form: dict[str, str], referen
     if form.get("final") in ("yes", "no"):
         given["final"] = form["final"] == "yes"
     body = load(ReceiveInboundSchema(), given)
-    variants = naming.variants_of(session, lines=body["lines"])
     inbound.receive(
         session,
         shipment=reference,
-        arrived=[
-            Arrived(variant_id, line["quantity"], line["damaged"])
-            for variant_id, line in zip(variants, body["lines"], strict=True)
-        ],
+        arrived=documents.arrived(session, lines=body["lines"]),
         final=body["final"],
         key=key_of(call),
         caller=call.principal,

@@ -5,10 +5,9 @@ from typing import Any
 from flask import g, redirect, request
 from sqlalchemy.orm import Session
 
-from inventory import naming, stock, transfers
+from inventory import documents, naming, stock, transfers
 from inventory.console.fields import arrived_lines, lines_in, load, moment, reordered, scan_into, skus_in
 from inventory.console.frame import STORES, key_of, names, own_store, pages, show, store_of, target
-from inventory.documents import Arrived
 from inventory.schemas.transfers import (
     CancelTransferSchema,
     DraftTransferSchema,
@@ -179,14 +178,10 @@ def receive_transfer(session: Session, call: Call, form: dict[str, str], referen
     """The goods arrive."""
     given = {"lines": arrived_lines(form), "final": form.get("final") == "yes"}
     body = load(ReceiveTransferSchema(), given)
-    variants = naming.variants_of(session, lines=body["lines"])
     transfers.receive(
         session,
         transfer=reference,
-        arrived=[
-            Arrived(variant_id, line["quantity"], line["damaged"])
-            for variant_id, line in zip(variants, body["lines"], strict=True)
-        ],
+        arrived=documents.arrived(session, lines=body["lines"]),
         final=body["final"],
         key=key_of(call),
         caller=call.principal,

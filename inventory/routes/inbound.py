@@ -6,8 +6,7 @@ from uuid import UUID
 from flask import request
 from sqlalchemy.orm import Session
 
-from inventory import inbound, naming, stock
-from inventory.documents import Arrived
+from inventory import documents, inbound, naming, stock
 from inventory.inbound import Expected
 from inventory.schemas import inbound as schemas
 from retail.kernel.web import ApiBlueprint
@@ -103,14 +102,10 @@ def update_inbound(session: Session, call: Call, shipment: str, body: Json) -> J
 def receive_inbound(session: Session, call: Call, shipment: str, body: Json) -> Json:
     """Goods came in. More than announced and goods that nobody announced are taken in and become differences; damaged
     units are set aside; whoever waits for the goods gets them."""
-    variants = naming.variants_of(session, lines=body["lines"])
     inbound.receive(
         session,
         shipment=shipment,
-        arrived=[
-            Arrived(variant_id, line["quantity"], line["damaged"])
-            for variant_id, line in zip(variants, body["lines"], strict=True)
-        ],
+        arrived=documents.arrived(session, lines=body["lines"]),
         final=body["final"],
         key=f"{call.actor}:{request.headers['Idempotency-Key']}",
         caller=call.principal,

@@ -7,8 +7,7 @@ from uuid import UUID
 from flask import request
 from sqlalchemy.orm import Session
 
-from inventory import naming, stock, transfers
-from inventory.documents import Arrived
+from inventory import documents, naming, stock, transfers
 from inventory.schemas import transfers as schemas
 from inventory.transfers import Wanted
 from retail.kernel.web import ApiBlueprint
@@ -147,14 +146,10 @@ def receive_transfer(session: Session, call: Call, transfer: str, body: Json) ->
 
     409 names every line of which more came in than is on its way. `final`: what is outstanding is given up.
     """
-    variants = naming.variants_of(session, lines=body["lines"])
     transfers.receive(
         session,
         transfer=transfer,
-        arrived=[
-            Arrived(variant_id, line["quantity"], line["damaged"])
-            for variant_id, line in zip(variants, body["lines"], strict=True)
-        ],
+        arrived=documents.arrived(session, lines=body["lines"]),
         final=body["final"],
         key=f"{call.actor}:{request.headers['Idempotency-Key']}",
         caller=call.principal,

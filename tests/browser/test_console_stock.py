@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail import barcodes
@@ -20,6 +21,9 @@ from tests.inventory.books import level, limit
 Look = Callable[[Page, str], None]
 DEVICES = {"desktop": DESKTOP, "phone": PHONE}
 TEA, CAKE = "4901234567894", "4912345678904"
+
+# What was scanned last stands first. Cake: one sent, one came in. Tea: two sent of three, one came in, no more to come.
+TRANSFERRED = [("received", 1, 1, 0), ("received", 2, 1, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,10 @@ def test_send_and_take_in(enter: Callable[..., Page], scene: Scene, session: Ses
     expect(other.get_by_role("status")).to_have_text("入荷しました。")
     check(other)
     look(other, f"{device}-transfer-5-received")
+    booked = (
+        "SELECT state, shipped, received, shrunk FROM transfer JOIN transfer_line ON transfer_id = id ORDER BY position"
+    )
+    assert [tuple(row) for row in session.execute(text(booked))] == TRANSFERRED, "double clicks send and take in once"
 
 
 @pytest.mark.parametrize("device", DEVICES)
