@@ -185,13 +185,15 @@ class LocationHoliday(Base):
 
 
 class Customer(Base):
-    """A person who buys. What identifies her are identities, bound by links with an assurance."""
+    """A person who buys. What identifies her are identities, bound by links with an assurance. `address` is where she
+    likes to be sent things (the shape of ``order.ship_to``)."""
 
     __tablename__ = "customer"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(server_default="")
     locale: Mapped[str] = mapped_column(server_default="ja")
+    address: Mapped[dict[str, Any] | None]
     merged_into: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("customer.id"))
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime]

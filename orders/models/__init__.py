@@ -1,8 +1,9 @@
 """Carts, orders, fulfillments, payments, returns, and what other systems told us about them."""
 
 from orders.models.cart import Cart, CartLine
+from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
-from orders.models.payment import Payment, PaymentEntry, Refund, WebhookInbox
+from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
 from orders.models.returns import HistoryImport, HistoryLine, Return, ReturnLine
 
 __all__ = [
@@ -10,14 +11,18 @@ __all__ = [
     "CartLine",
     "Fulfillment",
     "FulfillmentLine",
+    "GiftCard",
+    "GiftCardEntry",
     "HistoryImport",
     "HistoryLine",
     "Order",
     "OrderLine",
     "Payment",
     "PaymentEntry",
+    "PaymentMethod",
     "PickupCode",
     "Refund",
+    "RefundLine",
     "Return",
     "ReturnLine",
     "WebhookInbox",

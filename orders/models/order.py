@@ -16,7 +16,10 @@ class Order(Base):
 
     `confirmed_at` is set when payment is secured (at once without a card), `cancelled_at` when nothing of it will
     happen. `kind` is live or history (imported: moves no stock, money or points). `tax_lines` holds, per rate,
-    ``{"rate_bp", "taxable_minor", "tax_minor"}``, rounded once per rate.
+    ``{"rate_bp", "taxable_minor", "tax_minor"}``, rounded once per rate. `discounts` says which promotions applied and
+    why, and which did not (pricing writes it); `discount_minor` is their sum, taken off the lines already. `ship_to` is
+    where shipped lines go: ``{name, phone, postal_code, region, city, line1, line2, country}``. `changes` counts how
+    often its goods were changed after it was placed.
     """
 
     __tablename__ = "order"
@@ -31,6 +34,11 @@ class Order(Base):
     tax_minor: Mapped[int] = mapped_column(sa.BigInteger)
     total_minor: Mapped[int] = mapped_column(sa.BigInteger)
     tax_lines: Mapped[list[dict[str, Any]]]
+    discount_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    discounts: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    coupon_codes: Mapped[list[str]] = mapped_column(server_default="{}")
+    ship_to: Mapped[dict[str, Any] | None]
+    changes: Mapped[int] = mapped_column(server_default="0")
     contact_name: Mapped[str] = mapped_column(server_default="")
     contact_email: Mapped[str | None]
     contact_phone: Mapped[str | None]
@@ -73,12 +81,19 @@ class Order(Base):
 
 
 class OrderLine(Base):
-    """A SKU at the price it was sold for. Amounts of the whole line; `tax_minor` is its share of the rounded tax."""
+    """A SKU at the price it was sold for, or a fee. Amounts of the whole line after discounts; `tax_minor` is its share of
+    the rounded tax, `discount_minor` what promotions took off.
+
+    Of `quantity`, `cancelled_quantity` never went to the customer (called off, short, not fetched) and
+    `refunded_quantity` came back. The amounts stay those of the whole quantity; `orders.value` says what a part is worth.
+    `kind` is goods (with a variant), shipping, or gift_card.
+    """
 
     __tablename__ = "order_line"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     order_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("order.id"))
     position: Mapped[int]
+    kind: Mapped[str] = mapped_column(server_default="goods")
     variant_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("variant.id"))
     sku: Mapped[str]
     title: Mapped[str]
@@ -88,29 +103,43 @@ class OrderLine(Base):
     tax_rate_bp: Mapped[int]
     tax_minor: Mapped[int] = mapped_column(sa.BigInteger)
     total_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    discount_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     refunded_quantity: Mapped[int] = mapped_column(server_default="0")
+    cancelled_quantity: Mapped[int] = mapped_column(server_default="0")
+    substitute_for: Mapped[uuid.UUID | None]
     __table_args__ = (
         Index("ix_order_line_order_id", "order_id", "position", unique=True),
         CheckConstraint(
-            "refunded_quantity >= 0 AND refunded_quantity <= greatest(quantity, 0)", name="refunded_quantity"
+            "refunded_quantity >= 0 AND cancelled_quantity >= 0"
+            " AND refunded_quantity + cancelled_quantity <= greatest(quantity, 0)",
+            name="refunded_quantity",
         ),
+        CheckConstraint("kind IN ('goods', 'shipping', 'gift_card')", name="kind"),
     )
 
 
 class Fulfillment(Base):
-    """Line quantities that leave ONE location by one method.
+    """Line quantities that leave ONE location by one method (`fulfillment.TRANSITIONS` has how each may move).
 
-    pickup: allocated -> picking -> ready -> collected, exits short, expired, cancelled. carry_out is born collected.
+    `location_id` is where its stock is promised, save for ship_to_store: there it is the store the customer comes to,
+    and `source_location_id` is where the goods come from. carry_out is born collected.
     """
 
     __tablename__ = "fulfillment"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     order_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("order.id"), index=True)
     location_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("location.id"))
+    source_location_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("location.id"))
     method: Mapped[str]
     state: Mapped[str]
     ready_by: Mapped[datetime | None]
+    slot_at: Mapped[datetime | None]
+    picker_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
     picking_at: Mapped[datetime | None]
+    packed_at: Mapped[datetime | None]
+    shipped_at: Mapped[datetime | None]
+    arrived_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
     ready_at: Mapped[datetime | None]
     collect_by: Mapped[datetime | None]
     collected_at: Mapped[datetime | None]
@@ -121,7 +150,8 @@ class Fulfillment(Base):
     __table_args__ = (
         CheckConstraint("method IN ('pickup', 'ship', 'ship_to_store', 'carry_out')", name="method"),
         CheckConstraint(
-            "state IN ('pending', 'allocated', 'picking', 'ready', 'collected', 'short', 'expired', 'cancelled')",
+            "state IN ('pending', 'allocated', 'picking', 'packed', 'shipped', 'delivered', 'in_transit', 'arrived',"
+            " 'ready', 'collected', 'short', 'expired', 'cancelled')",
             name="state",
         ),
         CheckConstraint("collected_proof IN ('code', 'token', 'identity', 'carry_out')", name="collected_proof"),
@@ -134,11 +164,16 @@ class Fulfillment(Base):
             postgresql_where=sa.text("method = 'pickup' AND state IN ('allocated', 'picking', 'ready')"),
         ),
         Index("ix_fulfillment_location", "location_id", "id"),
+        CheckConstraint("(method = 'ship_to_store') = (source_location_id IS NOT NULL)", name="source"),
     )
 
 
 class FulfillmentLine(Base):
-    """How much of an order line this fulfillment carries, and what became of it (units)."""
+    """How much of an order line this fulfillment carries, and what became of it (units).
+
+    `collected` has left with the customer (or the carrier); `short` was not found; `cancelled` was given up or moved to
+    another fulfillment before it left. What is still to be done: quantity - short - cancelled - collected.
+    """
 
     __tablename__ = "fulfillment_line"
     fulfillment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("fulfillment.id"), primary_key=True)
@@ -147,9 +182,12 @@ class FulfillmentLine(Base):
     picked: Mapped[int] = mapped_column(server_default="0")
     collected: Mapped[int] = mapped_column(server_default="0")
     short: Mapped[int] = mapped_column(server_default="0")
+    cancelled: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
-        CheckConstraint("quantity > 0 AND picked >= 0 AND collected >= 0 AND short >= 0", name="quantity"),
-        CheckConstraint("picked + short <= quantity AND collected <= picked", name="picked"),
+        CheckConstraint(
+            "quantity > 0 AND picked >= 0 AND collected >= 0 AND short >= 0 AND cancelled >= 0", name="quantity"
+        ),
+        CheckConstraint("picked + short + cancelled <= quantity AND collected <= picked", name="picked"),
         Index("ix_fulfillment_line_order_line_id", "order_line_id"),
     )
 

@@ -15,7 +15,11 @@ class Payment(Base):
     """One tender's part of an order, minor units. The sums are a lockable cache of `payment_entry`.
 
     card: pending -> (requires_action) -> authorized -> captured | voided | failed; points, cash: captured at once or at
-    handover; pay_at_pickup: pending until handover names the real tender.
+    handover; pay_at_pickup: pending until handover names the real tender; gift_card: captured when the order is placed;
+    external: taken by another system (an imported order), captured from the start, refunds are recorded.
+
+    `released_minor` was given up before it was captured: a capture takes amount - released. `replaces` names the
+    authorization that this one took the place of (re-authorization, another method chosen).
     """
 
     __tablename__ = "payment"
@@ -27,16 +31,25 @@ class Payment(Base):
     authorized_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     captured_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     refunded_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    released_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     currency: Mapped[str]
     points: Mapped[int | None] = mapped_column(sa.BigInteger)
     provider_id: Mapped[str | None] = mapped_column(unique=True)
     provider_method: Mapped[str | None]
+    gift_card_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("gift_card.id"), index=True)
+    payment_method_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment_method.id"))
+    replaces: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment.id"))
     capture_before: Mapped[datetime | None]
     failure_code: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     __table_args__ = (
-        CheckConstraint("tender IN ('card', 'points', 'cash', 'card_terminal', 'pay_at_pickup')", name="tender"),
+        CheckConstraint(
+            "tender IN ('card', 'points', 'cash', 'card_terminal', 'pay_at_pickup', 'gift_card', 'external')",
+            name="tender",
+        ),
+        CheckConstraint("(tender = 'gift_card') = (gift_card_id IS NOT NULL)", name="gift_card"),
+        CheckConstraint("released_minor >= 0 AND released_minor + captured_minor <= amount_minor", name="released"),
         CheckConstraint(
             "state IN ('pending', 'requires_action', 'authorized', 'captured', 'voided', 'failed')", name="state"
         ),
@@ -83,7 +96,10 @@ class PaymentEntry(Base):
 
 
 class Refund(Base):
-    """Money (and points) going back for one order: pending -> done | failed; split over the tenders by payment entries."""
+    """Money (and points) going back for one order: pending -> done | failed; split over the tenders by payment entries.
+
+    `destination` is original (the tenders it came from) or gift_card: then all of it was put on `gift_card_id`.
+    """
 
     __tablename__ = "refund"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -93,12 +109,17 @@ class Refund(Base):
     currency: Mapped[str]
     reason: Mapped[str]
     restock: Mapped[bool]
+    destination: Mapped[str] = mapped_column(server_default="original")
+    gift_card_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("gift_card.id"))
+    return_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("return.id"), index=True)
     state: Mapped[str]
     actor: Mapped[str]
     created_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
     __table_args__ = (
         CheckConstraint("amount_minor >= 0 AND points >= 0", name="amounts"),
+        CheckConstraint("destination IN ('original', 'gift_card')", name="destination"),
+        CheckConstraint("(destination = 'gift_card') = (gift_card_id IS NOT NULL)", name="gift_card"),
         CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
     )
 
@@ -118,3 +139,19 @@ class WebhookInbox(Base):
     next_at: Mapped[datetime]
     last_error: Mapped[str | None]
     __table_args__ = (Index("ix_webhook_inbox_due", "next_at", postgresql_where=sa.text("processed_at IS NULL")),)
+
+
+class RefundLine(Base):
+    """Units of an order line that a refund pays for, and their worth (minor units, tax included): `cancelled` before they
+    left, or `returned`."""
+
+    __tablename__ = "refund_line"
+    refund_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("refund.id"), primary_key=True)
+    order_line_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("order_line.id"), primary_key=True, index=True)
+    quantity: Mapped[int]
+    amount_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    because: Mapped[str]
+    __table_args__ = (
+        CheckConstraint("quantity > 0 AND amount_minor >= 0", name="quantity"),
+        CheckConstraint("because IN ('cancelled', 'returned')", name="because"),
+    )

@@ -20,8 +20,9 @@ STATUS_SQL = """
                FROM payment WHERE order_id = o.id) THEN 'refunded'
          ELSE (SELECT CASE WHEN bool_or(f.state = 'ready') THEN 'ready'
                            WHEN count(*) = 0 THEN CASE WHEN o.kind = 'history' THEN 'completed' ELSE 'open' END
-                           WHEN NOT bool_and(f.state IN ('collected', 'expired', 'cancelled')) THEN 'open'
-                           WHEN bool_or(f.state = 'collected') THEN 'completed' ELSE 'cancelled' END
+                           WHEN NOT bool_and(f.state IN ('collected', 'delivered', 'expired', 'cancelled', 'shipped')) THEN 'open'
+                           WHEN bool_or(f.state = 'shipped') THEN 'shipped'
+                           WHEN bool_or(f.state IN ('collected', 'delivered')) THEN 'completed' ELSE 'cancelled' END
                FROM fulfillment AS f WHERE f.order_id = o.id) END"""
 
 ORDER_SQL = f"""
@@ -29,34 +30,46 @@ ORDER_SQL = f"""
       'id', o.id, 'reference', o.reference, 'status', {STATUS_SQL}, 'kind', o.kind, 'channel', o.channel_code,
       'customer_id', o.customer_id, 'currency', o.currency, 'tax_inclusive', o.tax_inclusive,
       'subtotal', o.subtotal_minor, 'tax', o.tax_minor, 'total', o.total_minor, 'tax_lines', o.tax_lines,
+      'discount', o.discount_minor, 'discounts', o.discounts, 'coupon_codes', o.coupon_codes, 'ship_to', o.ship_to,
+      'changes', o.changes,
       'contact', json_build_object('name', o.contact_name, 'email', o.contact_email, 'phone', o.contact_phone),
       'locale', o.locale, 'placed_by', o.placed_by, 'external_reference', o.external_reference,
       'placed_at', o.placed_at, 'confirmed_at', o.confirmed_at, 'cancelled_at', o.cancelled_at,
       'cancel_reason', o.cancel_reason, 'version', o.version,
       'lines', coalesce((SELECT json_agg(json_build_object(
-          'id', l.id, 'position', l.position, 'sku', l.sku, 'title', l.title, 'quantity', l.quantity,
-          'unit_price', l.unit_price_minor, 'total', l.total_minor, 'tax_rate_bp', l.tax_rate_bp,
-          'refunded_quantity', l.refunded_quantity) ORDER BY l.position)
+          'id', l.id, 'position', l.position, 'kind', l.kind, 'sku', l.sku, 'title', l.title, 'quantity', l.quantity,
+          'unit_price', l.unit_price_minor, 'discount', l.discount_minor, 'total', l.total_minor,
+          'tax_rate_bp', l.tax_rate_bp, 'cancelled_quantity', l.cancelled_quantity,
+          'refunded_quantity', l.refunded_quantity, 'substitute_for', l.substitute_for) ORDER BY l.position)
         FROM order_line AS l WHERE l.order_id = o.id), '[]'),
       'payments', coalesce((SELECT json_agg(json_build_object(
           'id', p.id, 'tender', p.tender, 'state', p.state, 'amount', p.amount_minor, 'captured', p.captured_minor,
-          'refunded', p.refunded_minor, 'points', p.points, 'provider_id', p.provider_id,
+          'refunded', p.refunded_minor, 'released', p.released_minor, 'points', p.points,
+          'gift_card', (SELECT json_build_object('id', g.id, 'hint', g.hint, 'kind', g.kind)
+                        FROM gift_card AS g WHERE g.id = p.gift_card_id),
+          'payment_method_id', p.payment_method_id, 'provider_id', p.provider_id,
           'capture_before', p.capture_before, 'failure_code', p.failure_code) ORDER BY p.tender <> 'points', p.id)
         FROM payment AS p WHERE p.order_id = o.id), '[]'),
       'fulfillments', coalesce((SELECT json_agg(json_build_object(
           'id', f.id, 'method', f.method, 'state', f.state,
           'location', json_build_object('id', s.id, 'code', s.code, 'name', s.name, 'name_ja', s.name_ja, 'zone', s.zone),
-          'ready_by', f.ready_by, 'ready_at', f.ready_at, 'collect_by', f.collect_by, 'collected_at', f.collected_at,
-          'collected_proof', f.collected_proof, 'version', f.version,
+          'source', (SELECT json_build_object('id', w.id, 'code', w.code, 'name', w.name, 'name_ja', w.name_ja, 'zone', w.zone)
+                     FROM location AS w WHERE w.id = f.source_location_id),
+          'ready_by', f.ready_by, 'slot_at', f.slot_at, 'ready_at', f.ready_at, 'collect_by', f.collect_by,
+          'collected_at', f.collected_at, 'collected_proof', f.collected_proof, 'packed_at', f.packed_at,
+          'shipped_at', f.shipped_at, 'arrived_at', f.arrived_at, 'delivered_at', f.delivered_at, 'version', f.version,
           'lines', (SELECT json_agg(json_build_object(
               'order_line_id', fl.order_line_id, 'quantity', fl.quantity, 'picked', fl.picked,
-              'collected', fl.collected, 'short', fl.short) ORDER BY ol.position)
+              'collected', fl.collected, 'short', fl.short, 'cancelled', fl.cancelled) ORDER BY ol.position)
             FROM fulfillment_line AS fl JOIN order_line AS ol ON ol.id = fl.order_line_id
             WHERE fl.fulfillment_id = f.id)) ORDER BY f.id)
         FROM fulfillment AS f JOIN location AS s ON s.id = f.location_id WHERE f.order_id = o.id), '[]'),
       'refunds', coalesce((SELECT json_agg(json_build_object(
           'id', r.id, 'amount', r.amount_minor, 'points', r.points, 'state', r.state, 'reason', r.reason,
-          'created_at', r.created_at) ORDER BY r.created_at, r.id)
+          'destination', r.destination, 'return_id', r.return_id, 'created_at', r.created_at,
+          'lines', coalesce((SELECT json_agg(json_build_object(
+              'order_line_id', rl.order_line_id, 'quantity', rl.quantity, 'amount', rl.amount_minor) ORDER BY rl.order_line_id)
+            FROM refund_line AS rl WHERE rl.refund_id = r.id), '[]')) ORDER BY r.created_at, r.id)
         FROM refund AS r WHERE r.order_id = o.id), '[]')
     )"""  # noqa: S608 - constants of this module
 RETURN_SQL = """
@@ -111,7 +124,7 @@ def order_dict(
 
 _IS_OPEN = """
     (o.kind = 'live' AND o.cancelled_at IS NULL AND (o.confirmed_at IS NULL OR EXISTS (
-        SELECT 1 FROM fulfillment AS f WHERE f.order_id = o.id AND f.state IN ('pending', 'allocated', 'picking', 'ready', 'short'))))"""
+        SELECT 1 FROM fulfillment AS f WHERE f.order_id = o.id AND f.state NOT IN ('collected', 'delivered', 'expired', 'cancelled'))))"""
 _FOR_CUSTOMER = text(
     f"""
     WITH mine AS (
@@ -213,23 +226,30 @@ def order_of(found: Mapping[str, Any]) -> dict[str, Any]:
     order = dict(found)
     currency = order["currency"]
     _convert(order, _ORDER_VALUES)
-    _price(order, ("subtotal", "tax", "total"), currency)
+    _price(order, ("subtotal", "tax", "total", "discount"), currency)
     order["tax_lines"] = tax_lines_of(order["tax_lines"], currency)
     for line in order["lines"]:
-        line["id"] = UUID(line["id"])
-        _price(line, ("unit_price", "total"), currency)
+        _convert(line, {"id": UUID, "substitute_for": UUID})
+        _price(line, ("unit_price", "discount", "total"), currency)
     for payment in order["payments"]:
         _convert(payment, _PAYMENT_VALUES)
-        _price(payment, ("amount", "captured", "refunded"), currency)
+        _price(payment, ("amount", "captured", "refunded", "released"), currency)
+        if payment["gift_card"] is not None:
+            payment["gift_card"]["id"] = UUID(payment["gift_card"]["id"])
     for part in order["fulfillments"]:
         _convert(part, _FULFILLMENT_VALUES)
-        part["location"]["id"] = UUID(part["location"]["id"])
+        for place in (part["location"], part["source"]):
+            if place is not None:
+                place["id"] = UUID(place["id"])
         part["lines"] = part["lines"] or []
         for line in part["lines"]:
             line["order_line_id"] = UUID(line["order_line_id"])
     for refund in order["refunds"]:
-        _convert(refund, {"id": UUID, "created_at": datetime.fromisoformat})
+        _convert(refund, {"id": UUID, "return_id": UUID, "created_at": datetime.fromisoformat})
         _price(refund, ("amount",), currency)
+        for line in refund["lines"]:
+            line["order_line_id"] = UUID(line["order_line_id"])
+            _price(line, ("amount",), currency)
     return order
 
 
@@ -254,13 +274,18 @@ _ORDER_VALUES: Converters = {
     "confirmed_at": _moment,
     "cancelled_at": _moment,
 }
-_PAYMENT_VALUES: Converters = {"id": UUID, "capture_before": _moment}
+_PAYMENT_VALUES: Converters = {"id": UUID, "payment_method_id": UUID, "capture_before": _moment}
 _FULFILLMENT_VALUES: Converters = {
     "id": UUID,
     "ready_by": _moment,
+    "slot_at": _moment,
     "ready_at": _moment,
     "collect_by": _moment,
     "collected_at": _moment,
+    "packed_at": _moment,
+    "shipped_at": _moment,
+    "arrived_at": _moment,
+    "delivered_at": _moment,
 }
 _RETURN_VALUES: Converters = {"id": UUID, "order_id": UUID, "requested_at": _moment, "closed_at": _moment}
 

@@ -81,13 +81,27 @@ class OrderLineSchema(ma.Schema):
 
     id = ma.fields.UUID(required=True)
     position = ma.fields.Integer(required=True)
+    kind = ma.fields.String(required=True, validate=ma.validate.OneOf(["goods", "shipping", "gift_card"]))
     sku = ma.fields.String(required=True)
     title = ma.fields.String(required=True)
     quantity = ma.fields.Integer(required=True)
     unit_price = money_field()
-    total = money_field(metadata={"description": "The line with tax"})
+    discount = money_field(metadata={"description": "What promotions took off the line; `total` is after it"})
+    total = money_field(metadata={"description": "The line with tax, of the whole quantity"})
     tax_rate_bp = ma.fields.Integer(required=True)
-    refunded_quantity = ma.fields.Integer(required=True)
+    cancelled_quantity = ma.fields.Integer(
+        required=True, metadata={"description": "Units that never went to the customer, and are not paid for"}
+    )
+    refunded_quantity = ma.fields.Integer(required=True, metadata={"description": "Units that came back"})
+    substitute_for = ma.fields.UUID(required=True, allow_none=True)
+
+
+class GiftCardHintSchema(ma.Schema):
+    """Which gift card paid; never its number."""
+
+    id = ma.fields.UUID(required=True)
+    hint = ma.fields.String(required=True, metadata={"description": "The last characters of its number"})
+    kind = ma.fields.String(required=True, validate=ma.validate.OneOf(["gift_card", "store_credit"]))
 
 
 class OrderPaymentSchema(ma.Schema):
@@ -99,7 +113,10 @@ class OrderPaymentSchema(ma.Schema):
     amount = money_field()
     captured = money_field()
     refunded = money_field()
+    released = money_field(metadata={"description": "Given up before it was captured"})
     points = ma.fields.Integer(required=True, allow_none=True)
+    gift_card = ma.fields.Nested(GiftCardHintSchema, required=True, allow_none=True)
+    payment_method_id = ma.fields.UUID(required=True, allow_none=True)
     provider_id = ma.fields.String(required=True, allow_none=True)
     capture_before = ma.fields.DateTime(required=True, allow_none=True)
     failure_code = ma.fields.String(required=True, allow_none=True)
@@ -118,6 +135,7 @@ class FulfillmentLineSchema(ma.Schema):
     picked = ma.fields.Integer(required=True)
     collected = ma.fields.Integer(required=True)
     short = ma.fields.Integer(required=True)
+    cancelled = ma.fields.Integer(required=True)
 
 
 class FulfillmentSchema(ma.Schema):
@@ -127,13 +145,32 @@ class FulfillmentSchema(ma.Schema):
     method = ma.fields.String(required=True)
     state = ma.fields.String(required=True)
     location = ma.fields.Nested(LocationNameSchema, required=True)
+    source = ma.fields.Nested(
+        LocationNameSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of ship_to_store: where the goods come from"},
+    )
     ready_by = ma.fields.DateTime(required=True, allow_none=True)
+    slot_at = ma.fields.DateTime(required=True, allow_none=True)
     ready_at = ma.fields.DateTime(required=True, allow_none=True)
     collect_by = ma.fields.DateTime(required=True, allow_none=True)
     collected_at = ma.fields.DateTime(required=True, allow_none=True)
     collected_proof = ma.fields.String(required=True, allow_none=True)
+    packed_at = ma.fields.DateTime(required=True, allow_none=True)
+    shipped_at = ma.fields.DateTime(required=True, allow_none=True)
+    arrived_at = ma.fields.DateTime(required=True, allow_none=True)
+    delivered_at = ma.fields.DateTime(required=True, allow_none=True)
     version = ma.fields.Integer(required=True)
     lines = ma.fields.List(ma.fields.Nested(FulfillmentLineSchema), required=True)
+
+
+class RefundLineSchema(ma.Schema):
+    """Units that a refund pays for."""
+
+    order_line_id = ma.fields.UUID(required=True)
+    quantity = ma.fields.Integer(required=True)
+    amount = money_field()
 
 
 class OrderRefundSchema(ma.Schema):
@@ -144,6 +181,9 @@ class OrderRefundSchema(ma.Schema):
     points = ma.fields.Integer(required=True)
     state = ma.fields.String(required=True)
     reason = ma.fields.String(required=True)
+    destination = ma.fields.String(required=True, validate=ma.validate.OneOf(["original", "gift_card"]))
+    return_id = ma.fields.UUID(required=True, allow_none=True)
+    lines = ma.fields.List(ma.fields.Nested(RefundLineSchema), required=True)
     created_at = ma.fields.DateTime(required=True)
 
 
@@ -170,6 +210,17 @@ class OrderSchema(ma.Schema):
     tax = money_field()
     total = money_field()
     tax_lines = ma.fields.List(ma.fields.Nested(TaxLineSchema), required=True)
+    discount = money_field(metadata={"description": "What promotions took off; the total is after it"})
+    discounts = ma.fields.List(
+        ma.fields.Dict(keys=ma.fields.String()),
+        required=True,
+        metadata={"description": "Which promotions applied and why, and which coupons did not"},
+    )
+    coupon_codes = ma.fields.List(ma.fields.String(), required=True)
+    ship_to = ma.fields.Dict(
+        keys=ma.fields.String(), required=True, allow_none=True, metadata={"description": "Where shipped lines go"}
+    )
+    changes = ma.fields.Integer(required=True, metadata={"description": "How often its goods were changed"})
     contact = ma.fields.Nested(OrderContactSchema, required=True)
     locale = ma.fields.String(required=True)
     external_reference = ma.fields.String(required=True, allow_none=True)

@@ -13,31 +13,42 @@ from retail.kernel.ids import new_id
 from tests.conftest import NOW
 from tests.factories import channels, location
 
-STATES = tuple(fulfillment.TRANSITIONS)
-
-
-def test_the_way_of_a_pickup() -> None:
-    way = ["pending", "allocated", "picking", "ready", "collected"]
-    for state, to in pairwise(way):
-        require_step(state, to)  # raises where the step is not one
-        assert to in fulfillment.TRANSITIONS[state]
-    assert fulfillment.TRANSITIONS[way[-1]] == (), "what was handed over goes nowhere"
+STATES = tuple(sorted({state for moves in fulfillment.TRANSITIONS.values() for state in moves}))
 
 
 @pytest.mark.parametrize(
-    ("state", "to", "legal"),
+    ("method", "way"),
     [
-        ("allocated", "ready", ["picking", "cancelled"]),
-        ("allocated", "collected", ["picking", "cancelled"]),
-        ("picking", "collected", ["ready", "cancelled"]),
-        ("ready", "picking", ["collected", "cancelled"]),
-        ("collected", "cancelled", []),
-        ("cancelled", "picking", []),
+        ("pickup", ["pending", "allocated", "picking", "ready", "collected"]),
+        ("ship", ["pending", "allocated", "picking", "packed", "shipped", "delivered"]),
+        ("ship_to_store", ["pending", "allocated", "picking", "in_transit", "arrived", "ready", "collected"]),
     ],
 )
-def test_steps_that_do_not_follow(state: str, to: str, legal: list[str]) -> None:
+def test_the_way_of_a_fulfillment(method: str, way: list[str]) -> None:
+    for state, to in pairwise(way):
+        require_step(state, to, method=method)  # raises where the step is not one
+        assert to in fulfillment.TRANSITIONS[method][state]
+    assert fulfillment.TRANSITIONS[method][way[-1]] == (), "what was handed over goes nowhere"
+
+
+@pytest.mark.parametrize(
+    ("method", "state", "to", "legal"),
+    [
+        ("pickup", "allocated", "ready", ["picking", "short", "cancelled"]),
+        ("pickup", "allocated", "collected", ["picking", "short", "cancelled"]),
+        ("pickup", "picking", "collected", ["ready", "short", "cancelled"]),
+        ("pickup", "ready", "picking", ["collected", "expired", "cancelled"]),
+        ("pickup", "collected", "cancelled", []),
+        ("pickup", "cancelled", "picking", []),
+        ("ship", "picking", "ready", ["packed", "short", "cancelled"]),
+        ("ship", "shipped", "cancelled", ["delivered"]),
+        ("ship_to_store", "in_transit", "ready", ["arrived", "cancelled"]),
+        ("carry_out", "collected", "cancelled", []),
+    ],
+)
+def test_steps_that_do_not_follow(method: str, state: str, to: str, legal: list[str]) -> None:
     with pytest.raises(IllegalTransition) as refused:
-        require_step(state, to)
+        require_step(state, to, method=method)
     assert refused.value.extra == {"state": state, "legal": legal}
     assert refused.value.status == 409
 
@@ -46,6 +57,14 @@ def test_ready_is_not_completed() -> None:
     assert status_of(confirmed_at=NOW, cancelled_at=None, states=["ready"]) == "ready"
     assert status_of(confirmed_at=NOW, cancelled_at=None, states=["collected", "allocated"]) == "open"
     assert status_of(confirmed_at=NOW, cancelled_at=None, states=["collected", "collected"]) == "completed"
+    assert status_of(confirmed_at=NOW, cancelled_at=None, states=["collected", "arrived"]) == "open"
+
+
+def test_on_its_way_is_not_completed() -> None:
+    assert status_of(confirmed_at=NOW, cancelled_at=None, states=["shipped"]) == "shipped"
+    assert status_of(confirmed_at=NOW, cancelled_at=None, states=["shipped", "picking"]) == "open"
+    assert status_of(confirmed_at=NOW, cancelled_at=None, states=["shipped", "ready"]) == "ready"
+    assert status_of(confirmed_at=NOW, cancelled_at=None, states=["delivered", "expired"]) == "completed"
 
 
 def test_python_and_sql_agree(session: Session) -> None:
@@ -103,5 +122,5 @@ def test_python_and_sql_agree(session: Session) -> None:
         ],
     )
     found = session.execute(text(f'SELECT o.id, {STATUS_SQL} FROM "order" AS o')).all()
-    assert len(found) == len(expected) == 2 * 2 * 2 * 4 * 73
+    assert len(found) == len(expected) == 2 * 2 * 2 * 4 * (1 + 13 + 13 * 13)
     assert {row[0]: row[1] for row in found} == expected

@@ -137,13 +137,13 @@ def test_steps_that_do_not_follow(session: Session, api: Api) -> None:
         assert world(session) == before
 
     proof = {"json": {"identity": "driving license", "tender": "cash"}}
-    refused("ready", ["picking", "cancelled"])
-    refused("collection", ["picking", "cancelled"], **proof)
+    refused("ready", ["picking", "short", "cancelled"])
+    refused("collection", ["picking", "short", "cancelled"], **proof)
     refused("code", [])
     assert counter.post(f"/pickups/{pickup_id}/picking", key="picking").status_code == 200
-    refused("collection", ["ready", "cancelled"], **proof)
+    refused("collection", ["ready", "short", "cancelled"], **proof)
     assert counter.post(f"/pickups/{pickup_id}/ready", key="ready").status_code == 200
-    refused("picking", ["collected", "cancelled"])
+    refused("picking", ["collected", "expired", "cancelled"])
     assert counter.post(f"/pickups/{pickup_id}/collection", key="collect", **proof).status_code == 200
     refused("picking", [])
     refused("ready", [])

@@ -47,6 +47,7 @@ def test_a_sale_is_settled_at_once(session: Session, api: Api) -> None:
         "picked": 2,
         "collected": 2,
         "short": 0,
+        "cancelled": 0,
     }
     assert payments(session) == [("points", "captured", 300, 300, 300), ("cash", "captured", 3660, 3660, 3660)]
     assert entries(session) == [
