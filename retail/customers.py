@@ -114,7 +114,7 @@ def register(
 def update(
     session: Session, *, customer_id: UUID, version: int, changes: Mapping[str, Any], actor: str, now: datetime
 ) -> int:
-    """Change name or locale of the version that was read; returns the new version.
+    """Change name, locale or address of the version that was read; returns the new version.
 
     Raises:
         NotFound, Stale: no such customer; changed meanwhile.

@@ -121,7 +121,7 @@ _KEY = text(
     "SELECT coalesce(merged_into, id) FROM customer WHERE id = CAST(:customer_id AS uuid) OR reference = :reference"
 )
 _CUSTOMER = """
-    SELECT c.id, c.reference, c.name, c.locale, c.version, c.created_at, c.updated_at,
+    SELECT c.id, c.reference, c.name, c.locale, c.address, c.version, c.created_at, c.updated_at,
            coalesce((SELECT json_agg(json_build_object('id', i.id, 'kind', i.kind, 'value', i.value,
                                                        'assurance', k.assurance, 'from_at', k.from_at)
                                      ORDER BY i.kind, k.from_at, k.id)
@@ -133,6 +133,7 @@ _BY_KEY = text(_CUSTOMER + "c.id = :customer_id")
 _LISTED = text(
     _CUSTOMER
     + """(CAST(:pattern AS text) IS NULL OR c.name ILIKE :pattern)
+      AND (CAST(:postal_code AS text) IS NULL OR c.address->>'postal_code' = :postal_code)
       AND (CAST(:only AS uuid) IS NULL OR c.id = :only)
       AND (CAST(:after AS uuid) IS NULL OR c.id < :after)
     ORDER BY c.id DESC LIMIT :limit"""
@@ -170,10 +171,17 @@ def customer_dict(session: Session, *, customer_id: UUID) -> dict[str, Any] | No
 
 
 def list_customers(
-    session: Session, *, q: str | None, only: UUID | None, after: UUID | None, limit: int
+    session: Session,
+    *,
+    q: str | None,
+    only: UUID | None,
+    after: UUID | None,
+    limit: int,
+    postal_code: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Customers by a part of their name, or the one with id `only`; the newest first, before id `after`."""
-    given = {"pattern": db.contains(q), "only": only, "after": after, "limit": limit}
+    """Customers by a part of their name (and the postal code of their address), or the one with id `only`; the newest
+    first, before id `after`."""
+    given = {"pattern": db.contains(q), "only": only, "after": after, "limit": limit, "postal_code": postal_code}
     return [_customer(dict(row)) for row in session.execute(_LISTED, given).mappings().all()]
 
 

@@ -35,7 +35,14 @@ def list_customers(*, session: Session, call: Call, query: dict[str, Any]) -> Pa
         if only is None:
             return Page([], None)
     after = decode_cursor(query["cursor"], [UUID])
-    rows = queries.list_customers(session, q=q, only=only, after=after[0] if after else None, limit=query["limit"] + 1)
+    rows = queries.list_customers(
+        session,
+        q=q,
+        only=only,
+        after=after[0] if after else None,
+        limit=query["limit"] + 1,
+        postal_code=query["postal_code"],
+    )
     return Page.of(rows, query["limit"], lambda row: [row["id"]])
 
 
@@ -77,7 +84,7 @@ def register_customer(*, session: Session, call: Call, body: dict[str, Any]) -> 
     if_match=True,
 )
 def update_customer(*, session: Session, call: Call, customer: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Change a customer's name or language."""
+    """Change a customer's name, language or address."""
     customer_id = customers.key_of(session, customer=customer)
     customers.update(
         session, customer_id=customer_id, version=call.version, changes=body, actor=call.actor, now=call.now
@@ -129,7 +136,7 @@ def get_me(*, session: Session, call: Call) -> dict[str, Any]:
     if_match=True,
 )
 def update_me(*, session: Session, call: Call, body: dict[str, Any]) -> dict[str, Any]:
-    """Change my name or language."""
+    """Change my name, language or address."""
     customer_id = customers.own(call.principal)
     customers.update(
         session, customer_id=customer_id, version=call.version, changes=body, actor=call.actor, now=call.now

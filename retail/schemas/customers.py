@@ -8,6 +8,7 @@ import marshmallow as ma
 from retail import limits
 from retail.kernel.web.cursor import PageQuery, page_schema
 from retail.models import ASSURANCES, IDENTITY_KINDS
+from retail.schemas.addresses import AddressSchema
 from retail.schemas.texts import ChangeSchema, Line, locale
 
 
@@ -28,6 +29,7 @@ class CustomerSchema(ma.Schema):
     reference = ma.fields.String(required=True, metadata={"example": "C-7K2M9-QW4XK"})
     name = ma.fields.String(required=True)
     locale = ma.fields.String(required=True)
+    address = ma.fields.Nested(AddressSchema, required=True, allow_none=True)
     version = ma.fields.Integer(required=True)
     created_at = ma.fields.DateTime(required=True)
     updated_at = ma.fields.DateTime(required=True)
@@ -59,6 +61,9 @@ class UpdateCustomerSchema(ChangeSchema):
 
     name = Line()
     locale = locale()
+    address = ma.fields.Nested(
+        AddressSchema, allow_none=True, metadata={"description": "Where she likes to be sent things"}
+    )
 
 
 class CustomerQuery(PageQuery):
@@ -68,11 +73,18 @@ class CustomerQuery(PageQuery):
     phone = ma.fields.String(load_default=None, validate=ma.validate.Length(1, limits.IDENTITY_CHARACTERS))
     card = ma.fields.String(load_default=None, validate=ma.validate.Length(1, limits.IDENTITY_CHARACTERS))
     q = Line(load_default=None, metadata={"description": "A part of the name, or the reference"})
+    postal_code = ma.fields.String(
+        load_default=None,
+        validate=ma.validate.Length(1, 16),
+        metadata={"description": "Together with `q`: only who lives there"},
+    )
 
     @ma.validates_schema
     def _one(self, data: Mapping[str, Any], **_: Any) -> None:
         if sum(data[name] is not None for name in ("email", "phone", "card", "q")) > 1:
             raise ma.ValidationError("Search by one of email, phone, card and q.")
+        if data["postal_code"] is not None and data["q"] is None:
+            raise ma.ValidationError("A postal code alone names too many; add q.", "postal_code")
 
 
 CustomerPageSchema = page_schema(CustomerSchema)

@@ -310,3 +310,34 @@ def test_who_may_not(api: Api, session: Session, unchanged: Unchanged) -> None:
             assert caller.delete(f"{path}/identities/{new_id()}").status_code == 403
         assert api().get(path).status_code == 401
         assert api().post("/customers", json=NEW).status_code == 401
+
+
+def test_where_she_likes_to_be_sent_things(session: Session, api: Api, unchanged: Unchanged) -> None:
+    hanako = factories.customer(session, name="Hanako Yamada")
+    factories.customer(session, name="Hanako Sato")
+    agent = api(factories.staff(session, "agent"))
+    shown = agent.get(f"/customers/{hanako.id}").json
+    assert shown["address"] is None
+    home = {"postal_code": "150-0002", "region": "東京都", "city": "渋谷区", "line1": "渋谷1-2-3"}
+    changed = agent.patch(f"/customers/{hanako.id}", if_match=shown["version"], json={"address": home})
+    whole = home | {"name": "", "phone": "", "line2": "", "country": "JP"}
+    assert (changed.status_code, changed.json["address"]) == (200, whole), changed.json
+    assert api(hanako).get("/me").json["address"] == whole
+    for query, names in (
+        ("q=hanako&postal_code=150-0002", ["Hanako Yamada"]),
+        ("q=hanako&postal_code=150-0003", []),
+        ("q=hanako", ["Hanako Sato", "Hanako Yamada"]),
+    ):
+        assert [one["name"] for one in agent.get(f"/customers?{query}").json["items"]] == names
+    with unchanged():
+        assert agent.get("/customers?postal_code=150-0002").status_code == 422
+        for wrong in (
+            {"city": "x", "line1": "y"},
+            home | {"country": "Japan"},
+            home | {"line1": "a\nb"},
+            home | {"x": 1},
+        ):
+            refused = agent.patch(f"/customers/{hanako.id}", if_match=changed.json["version"], json={"address": wrong})
+            assert refused.status_code == 422, wrong
+    gone = agent.patch(f"/customers/{hanako.id}", if_match=changed.json["version"], json={"address": None})
+    assert gone.json["address"] is None
