@@ -56,7 +56,7 @@ _FILL = text(
                sum(needs) OVER (PARTITION BY variant_id, location_id, state ORDER BY promised_at NULLS LAST, created_at, id) AS until
         FROM waiting JOIN budget USING (variant_id, location_id)
     ), filled AS (
-        SELECT id, variant_id, location_id, state, owner_id, line_id, promised_at, created_at, quantity,
+        SELECT id, variant_id, location_id, state, owner_id, line_id, per_unit, promised_at, created_at, quantity,
                CAST(least(needs, given - until + needs) AS integer) AS got,
                CASE WHEN state = 'short' AND given < until THEN gen_random_uuid() ELSE id END AS filled_id
         FROM queue WHERE given > until - needs
@@ -73,8 +73,8 @@ _FILL = text(
             backordered = CASE WHEN filled.state = 'short' THEN 0 ELSE promised.backordered - got END
         FROM filled WHERE promised.id = filled.id
     ), made AS (
-        INSERT INTO reservation (id, variant_id, location_id, quantity, state, owner_id, line_id, promised_at, created_at)
-        SELECT filled_id, variant_id, location_id, got, 'allocated', owner_id, line_id, promised_at, created_at
+        INSERT INTO reservation (id, variant_id, location_id, quantity, state, owner_id, line_id, per_unit, promised_at, created_at)
+        SELECT filled_id, variant_id, location_id, got, 'allocated', owner_id, line_id, per_unit, promised_at, created_at
         FROM filled WHERE filled_id <> id
     ), levels AS (
         UPDATE stock_level AS level

@@ -57,7 +57,7 @@ _CUT = text(
         SELECT *, sum(has) OVER (PARTITION BY variant_id, location_id ORDER BY rank, created_at DESC, id DESC) AS until
         FROM standing
     ), cut AS (
-        SELECT id, variant_id, location_id, owner_id, line_id, rank, expires_at, promised_at, created_at, least(has, units - until + has) AS units,
+        SELECT id, variant_id, location_id, owner_id, line_id, per_unit, rank, expires_at, promised_at, created_at, least(has, units - until + has) AS units,
                CASE rank WHEN 0 THEN 'expired' WHEN 1 THEN 'released' ELSE 'short' END AS becomes,
                CASE WHEN least(has, units - until + has) < quantity THEN gen_random_uuid() ELSE id END AS cut_id
         FROM queue WHERE units > until - has
@@ -74,8 +74,8 @@ _CUT = text(
             settled_at = CASE WHEN cut.cut_id = cut.id AND rank < 2 THEN CAST(:now AS timestamptz) END
         FROM cut WHERE promised.id = cut.id
     ), made AS (
-        INSERT INTO reservation (id, variant_id, location_id, quantity, state, owner_id, line_id, expires_at, promised_at, created_at, settled_at)
-        SELECT cut_id, variant_id, location_id, units, becomes, owner_id, line_id, expires_at, promised_at, created_at,
+        INSERT INTO reservation (id, variant_id, location_id, quantity, state, owner_id, line_id, per_unit, expires_at, promised_at, created_at, settled_at)
+        SELECT cut_id, variant_id, location_id, units, becomes, owner_id, line_id, per_unit, expires_at, promised_at, created_at,
                CASE WHEN rank < 2 THEN CAST(:now AS timestamptz) END
         FROM cut WHERE cut_id <> id
     ), levels AS (

@@ -107,7 +107,8 @@ class Reservation(Base):
 
     `owner_id` is the cart, order or transfer it was made for, `line_id` its line (plain ids: most lie above this
     package). Of an allocation, `backordered` units wait for goods; `promised_at` says when they were promised for.
-    `short`: the goods turned out to be missing; it counts in no level and is filled again, moved or released.
+    `short`: the goods turned out to be missing; it counts in no level and is filled again, moved or released. `per_unit`
+    units of this variant make one unit of what the line sells: of a bundle, as it was when the promise was made.
     """
 
     __tablename__ = "reservation"
@@ -120,11 +121,13 @@ class Reservation(Base):
     line_id: Mapped[uuid.UUID | None]
     expires_at: Mapped[datetime | None]
     backordered: Mapped[int] = mapped_column(server_default="0")
+    per_unit: Mapped[int] = mapped_column(server_default="1")
     promised_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("per_unit > 0", name="per_unit"),
         CheckConstraint("state IN ('held', 'allocated', 'consumed', 'released', 'expired', 'short')", name="state"),
         CheckConstraint("(state <> 'held') OR (expires_at IS NOT NULL)", name="timed"),
         CheckConstraint("backordered BETWEEN 0 AND quantity", name="backordered"),

@@ -43,8 +43,10 @@ _LOCK_LEVELS = text(
 )
 _OPEN_PROMISES = text(
     """
-    SELECT id, line_id, variant_id, location_id, quantity, created_at FROM reservation
-    WHERE owner_id = :owner_id AND line_id = ANY(CAST(:line_ids AS uuid[])) AND state IN ('allocated', 'short') ORDER BY id
+    SELECT id, line_id, variant_id, location_id, quantity, per_unit, created_at FROM reservation
+    WHERE owner_id = :owner_id AND line_id = ANY(CAST(:line_ids AS uuid[])) AND state IN ('allocated', 'short')
+      AND (CAST(:location_id AS uuid) IS NULL OR location_id = :location_id)
+    ORDER BY id
     """
 )
 _WAITS = text(
@@ -116,10 +118,13 @@ def undated(session: Session, *, owner_id: uuid.UUID, now: datetime) -> Sequence
     return session.execute(_UNDATED, {"owner_id": owner_id, "now": now}).all()
 
 
-def open_promises(session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
-    """What is promised to these lines and not handed over, short included: id, line_id, variant_id, location_id, quantity,
-    created_at."""
-    return session.execute(_OPEN_PROMISES, {"owner_id": owner_id, "line_ids": list(line_ids)}).all()
+def open_promises(
+    session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID], location_id: uuid.UUID | None = None
+) -> Sequence[Any]:
+    """What is promised to these lines (at one location, or None: anywhere) and not handed over, short included: id, line_id,
+    variant_id, location_id, quantity, per_unit, created_at."""
+    given = {"owner_id": owner_id, "line_ids": list(line_ids), "location_id": location_id}
+    return session.execute(_OPEN_PROMISES, given).all()
 
 
 def waits(session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID]) -> bool:

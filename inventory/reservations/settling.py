@@ -84,7 +84,10 @@ _FREED = f"unheld + unbacked > 0 AND {queries.MAY_WAIT}"
 # behind a till, that index is empty to the statistics and full of rows just gone. OFFSET 0 keeps the two conditions apart,
 # and so does `newest`.
 _OWN = "(SELECT * FROM reservation WHERE owner_id = :owner_id OFFSET 0) AS own"
-_OF_LINES = "(CAST(:line_ids AS uuid[]) IS NULL OR line_id = ANY(:line_ids))"
+_OF_LINES = (
+    "(CAST(:line_ids AS uuid[]) IS NULL OR line_id = ANY(:line_ids))"
+    " AND (CAST(:location_id AS uuid) IS NULL OR location_id = :location_id)"
+)
 _RELEASE = Hot(
     _SETTLE.format(
         source=_OWN,
@@ -98,7 +101,7 @@ _RELEASE = Hot(
         freed=_FREED,
     )
 )
-# Chosen under the locks of their levels (moving.py), so there is nothing more to see.
+# Chosen under the locks of their levels (parting.py, moving.py), so there is nothing more to see.
 _GIVE_BACK = Hot(
     _SETTLE.format(
         source="reservation",
@@ -161,15 +164,32 @@ _EXPIRE_DUE = Hot(
 
 
 def release(
-    session: Session, *, owner_id: UUID, cause: str, line_ids: Sequence[UUID] | None = None, actor: str, now: datetime
+    session: Session,
+    *,
+    owner_id: UUID,
+    cause: str,
+    line_ids: Sequence[UUID] | None = None,
+    quantities: Mapping[UUID, int] | None = None,
+    location_id: UUID | None = None,
+    actor: str,
+    now: datetime,
 ) -> int:
-    """Give back all that is held for or allocated to `owner_id` (of these lines, or None: of all), and stop waiting for
-    what is short; returns how many reservations (0 when repeated).
+    """Give back all that is held for or allocated to `owner_id` (of these lines, or None: of all; at one location, or None:
+    anywhere), and stop waiting for what is short; returns how many reservations (0 when repeated).
 
+    quantities: only so many units of each of these lines: what is missing first, then what waits, then what is here.
     `cause` says why in the movements, e.g. ``cancel`` or ``payment_failed``.
+
+    Raises:
+        NotAllocated: fewer than `quantities` are promised; nothing was given back.
     """
     lines = None if line_ids is None else sorted(set(line_ids))
-    params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines}
+    if quantities is not None:
+        _require_all_named(lines, quantities)
+        ids = part(session, owner_id=owner_id, quantities=quantities, location_id=location_id, giving_up=True)
+        give_back(session, owner_id=owner_id, reservation_ids=ids, cause=cause, actor=actor, now=now)
+        return len(ids)
+    params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines, "location_id": location_id}
     return _settle(session, statement=_RELEASE, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
 
 
@@ -187,14 +207,16 @@ def consume(
     owner_id: UUID,
     line_ids: Sequence[UUID] | None,
     quantities: Mapping[UUID, int] | None = None,
+    location_id: UUID | None = None,
     cause: str = CONSUME,
     actor: str,
     now: datetime,
 ) -> None:
-    """The allocated units of these lines (None: of all) leave the shop: handed over, shipped, or sold at the till.
+    """The allocated units of these lines (None: of all) leave the shop: handed over, shipped, or sold at the till. With
+    `location_id`, those that are promised there; what the lines have elsewhere stays.
 
-    quantities: only so many units of each of these lines (not of bundles: theirs are several goods); the rest stays
-    allocated, and what is short stays short. Goods that are not released yet leave for another location (any other
+    quantities: only so many units of each of these lines (of a bundle: its components, each with its share); the rest
+    stays allocated, and what is short stays short. Goods that are not released yet leave for another location (any other
     `cause`), not for a customer.
 
     Raises:
@@ -204,12 +226,11 @@ def consume(
     """
     lines = None if line_ids is None else sorted(set(line_ids))
     at_least = 1 if lines is None else len(lines)
-    params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines, "at_least": at_least}
+    params: dict[str, Any] = {"owner_id": owner_id, "line_ids": lines, "location_id": location_id, "at_least": at_least}
     params["to_customer"] = cause == CONSUME
     if quantities is not None:
-        if lines is None or set(lines) != set(quantities):
-            raise ValueError("quantities name exactly the lines that leave")
-        params["ids"] = part(session, owner_id=owner_id, quantities=quantities)
+        _require_all_named(lines, quantities)
+        params["ids"] = part(session, owner_id=owner_id, quantities=quantities, location_id=location_id)
         _settle(session, statement=_CONSUME_PART, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
         return
     _settle(session, statement=_CONSUME, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
@@ -225,6 +246,11 @@ def expire_at(session: Session, *, keys: Sequence[Key], now: datetime) -> int:
     who wait first."""
     params: dict[str, Any] = dict(queries.split_keys(keys))
     return _settle(session, statement=_EXPIRE_AT, cause="expire", cause_id=None, actor="system", now=now, **params)
+
+
+def _require_all_named(line_ids: Sequence[UUID] | None, quantities: Mapping[UUID, int]) -> None:
+    if line_ids is None or set(line_ids) != set(quantities):
+        raise ValueError("quantities name exactly the lines that are meant")
 
 
 def _settle(

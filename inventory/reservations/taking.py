@@ -28,7 +28,7 @@ _TAKE = """
     WITH line AS (
         SELECT CASE WHEN part.bundle_id IS NULL THEN asked.id ELSE gen_random_uuid() END AS id, asked.line_id, asked.position,
                coalesce(part.component_id, asked.variant_id) AS variant_id, asked.location_id,
-               asked.quantity * coalesce(part.quantity, 1) AS quantity
+               asked.quantity * coalesce(part.quantity, 1) AS quantity, coalesce(part.quantity, 1) AS per_unit
         FROM unnest((SELECT CAST(:ids AS uuid[])), (SELECT CAST(:variants AS uuid[])), (SELECT CAST(:locations AS uuid[])),
                     (SELECT CAST(:quantities AS integer[])), (SELECT CAST(:line_ids AS uuid[])))
              WITH ORDINALITY AS asked (id, variant_id, location_id, quantity, line_id, position)
@@ -79,8 +79,8 @@ _TAKE = """
         UPDATE reservation SET state = CASE WHEN expires_at <= :now THEN 'expired' ELSE 'released' END, settled_at = :now
         FROM earlier WHERE reservation.id = earlier.id AND (SELECT ok FROM verdict)
     ), made AS (
-        INSERT INTO reservation (id, variant_id, location_id, quantity, state, owner_id, line_id, expires_at, backordered, created_at)
-        SELECT line.id, line.variant_id, line.location_id, line.quantity, '{bucket}', :owner_id, line.line_id,
+        INSERT INTO reservation (id, variant_id, location_id, quantity, state, owner_id, line_id, per_unit, expires_at, backordered, created_at)
+        SELECT line.id, line.variant_id, line.location_id, line.quantity, '{bucket}', :owner_id, line.line_id, line.per_unit,
                CAST(:expires_at AS timestamptz),
                CASE WHEN change.waiting = 0 THEN 0 ELSE least(line.quantity, greatest(0, change.waiting - change.taken + (
                    SELECT sum(before.quantity) FROM line AS before

@@ -224,10 +224,14 @@ def _hold(quantity: int, *, again: bool) -> Operation:
     return operation
 
 
-def _release(owner: str) -> Operation:
-    return lambda world, _, now: (
-        lambda s: reservations.release(s, owner_id=getattr(world, owner), cause="cancel", **_given(now))
-    )
+def _release(owner: str, quantity: int | None = None) -> Operation:
+    def operation(world: World, turn: int, now: datetime) -> Work:
+        who = getattr(world, owner)
+        lines = None if quantity is None else {uuid5(who, "line"): quantity}
+        what = {"owner_id": who, "line_ids": lines and list(lines), "quantities": lines}
+        return lambda s: reservations.release(s, cause="cancel", **what, **_given(now))
+
+    return operation
 
 
 def _consume(owner: str, quantity: int | None = None) -> Operation:
@@ -240,10 +244,12 @@ def _consume(owner: str, quantity: int | None = None) -> Operation:
     return operation
 
 
-def _move(owner: str, to: str) -> Operation:
+def _move(owner: str, to: str, quantity: int | None = None) -> Operation:
     def operation(world: World, turn: int, now: datetime) -> Work:
-        who, place = getattr(world, owner), getattr(world, to).id
-        what = {"owner_id": who, "line_ids": [uuid5(who, "line")], "to_location_id": place}
+        who, place, line = getattr(world, owner), getattr(world, to).id, uuid5(getattr(world, owner), "line")
+        what: dict[str, Any] = {"owner_id": who, "line_ids": [line], "to_location_id": place}
+        if quantity is not None:
+            what |= {"quantities": {line: quantity}, "from_location_id": world.shop.id}
         return lambda s: reservations.move(s, **what, **_given(now))
 
     return operation
@@ -346,11 +352,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "abandon": _release("cart"),
     "cancel": _release("early"),
     "cancel_awaited": _release("awaits"),
+    "cancel_part": _release("early", 2),
     "hand_over": _consume("early"),
     "hand_over_part": _consume("early", 1),
     "hand_over_awaited": _consume("awaits"),
     "expire": _expire,
     "move_away": _move("late", "depot"),
+    "move_part": _move("late", "depot", 1),
     "move_missed": _move("misses", "depot"),
     "move_here": _move("afar", "shop"),
     "make_ready": _transfer("drafted", transfers.make_ready),
