@@ -1,16 +1,22 @@
-"""A real server with the test's database, and Debian's chromium driven by Playwright."""
+"""A real server with the test's database, and Debian's chromium driven by Playwright.
+
+A click returns before the page that it asks for is there. So whoever leaves a page waits for the next one before looking
+at it: `follow` for a link, `submit` for a button or a key, `click_twice` for an impatient hand, or an `expect` of something
+that the page before did not have. `check` and `look` wait for the document themselves.
+"""
 
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
@@ -30,6 +36,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 PASSWORD = "correct horse battery"
+PATIENCE_SECONDS = 10.0
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -53,10 +60,48 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+class Gate:
+    """Stands before the application. While it is shut, the work of a form is done but its answer waits."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self._answers = threading.Event()
+        self._answers.set()
+        self._forms = threading.Semaphore(0)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        held = environ["REQUEST_METHOD"] == "POST" and not self._answers.is_set()
+        if held:
+            self._forms.release()
+        answer = self.app(environ, start_response)
+        if held:
+            self._answers.wait(PATIENCE_SECONDS)
+        return answer
+
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        """The answers to forms wait until the block is over."""
+        self._answers.clear()
+        try:
+            yield
+        finally:
+            self._answers.set()
+
+    def form(self) -> None:
+        """Wait until one more form has come."""
+        assert self._forms.acquire(timeout=PATIENCE_SECONDS), "the form was not sent"
+
+
 @pytest.fixture
-def server(app: Flask) -> Iterator[str]:
+def gate(app: Flask) -> Gate:
+    """What the server asks; shut it to hold answers back."""
+    return Gate(app)
+
+
+@pytest.fixture
+def server(gate: Gate) -> Iterator[str]:
     """The application on a port of its own, answering in threads; its address."""
-    serving = make_server("127.0.0.1", 0, app, threaded=True)
+    serving = make_server("127.0.0.1", 0, gate, threaded=True)
     thread = threading.Thread(target=serving.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{serving.server_port}"
@@ -117,7 +162,7 @@ def open_page(chromium: Browser, server: str) -> Iterator[Callable[..., Page]]:
             has_touch=viewport is PHONE,
             is_mobile=viewport is PHONE,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -134,6 +179,42 @@ def open_page(chromium: Browser, server: str) -> Iterator[Callable[..., Page]]:
     assert [text for text in complaints if "the server responded with a status of 4" not in text] == []
 
 
+def follow(link: Locator) -> None:
+    """Click on something that leads to another page, and wait until that is there."""
+    with link.page.expect_navigation():
+        link.click()
+
+
+def submit(page: Page, key: str = "Enter") -> None:
+    """Press a key that sends a form, and wait until the page that answers is there."""
+    with page.expect_navigation():
+        page.keyboard.press(key)
+
+
+def arrived(page: Page) -> None:
+    """The document is there to its end: a page that is asked for its measures has some."""
+    page.wait_for_load_state("load")
+    expect(page.locator("main")).to_be_visible()
+
+
+@pytest.fixture
+def click_twice(gate: Gate) -> Callable[[Locator], None]:
+    """Clicks on a button and, since no answer comes, once more: both clicks meet the same page, both forms are sent.
+    Whoever calls it then expects what the answer alone shows."""
+
+    def clicked(button: Locator) -> None:
+        button.scroll_into_view_if_needed()
+        box = button.bounding_box()
+        assert box is not None
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        with gate.shut():
+            for _ in range(2):
+                button.page.mouse.click(*middle)  # Locator.click would wait for the answer
+                gate.form()
+
+    return clicked
+
+
 @pytest.fixture
 def log_in() -> Callable[..., None]:
     """Logs a person in through the form."""
@@ -143,6 +224,8 @@ def log_in() -> Callable[..., None]:
         page.fill("#login", login)
         page.fill("#password", PASSWORD)
         page.click("main button")
+        expect(page.locator("form[action='/console/log-out']")).to_be_visible()
+        arrived(page)
 
     return logged_in
 
@@ -153,6 +236,7 @@ def look() -> Callable[[Page, str], None]:
 
     def keep(page: Page, name: str) -> None:
         if folder := os.environ.get("SCREENSHOTS"):
+            arrived(page)
             page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
     return keep

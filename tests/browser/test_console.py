@@ -7,13 +7,14 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy.orm import Session
 
 from orders import pickup
-from tests.browser.conftest import PHONE, Stage
+from tests.browser.conftest import PHONE, Stage, arrived, follow, submit
 
 Look = Callable[[Page, str], None]
+ClickTwice = Callable[[Locator], None]
 NOT_WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 TOO_SMALL = """[...document.querySelectorAll('main button, main .button, main input:not([type=hidden]):not([type=radio]):not([type=checkbox]), main select')]
     .filter(e => e.getBoundingClientRect().height > 0 && e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"""
@@ -23,6 +24,7 @@ WITHOUT_LABEL = """[...document.querySelectorAll('main input:not([type=hidden]),
 
 def check(page: Page) -> None:
     """What must hold on every page: it fits the screen, can be touched, and every field has a label."""
+    arrived(page)
     assert page.evaluate(NOT_WIDER_THAN_THE_SCREEN)
     assert page.evaluate(TOO_SMALL) == []
     assert page.evaluate(WITHOUT_LABEL) == []
@@ -40,6 +42,7 @@ def test_log_in_pick_ready_hand_over(
     order: Callable[..., dict[str, Any]],
     session: Session,
     look: Look,
+    click_twice: ClickTwice,
     device: str,
 ) -> None:
     placed, other = order(), order()
@@ -50,33 +53,34 @@ def test_log_in_pick_ready_hand_over(
     look(page, f"{device}-1-log-in")
     page.fill("#login", "taro")
     page.fill("#password", "wrong")
-    page.click("main button")
+    follow(page.locator("main button"))
     expect(page.get_by_role("alert")).to_have_text("ユーザー名またはパスワードが正しくありません。")
     expect(page.locator("#login")).to_have_value("taro")
     page.fill("#password", "correct horse battery")
-    page.keyboard.press("Enter")
+    submit(page)
     expect(page).to_have_url("/console/pickups")
     expect(page.locator("html")).to_have_attribute("lang", "ja")
     check(page)
     look(page, f"{device}-2-pickups")
     card = page.locator(".card", has_text=placed["reference"])
-    card.get_by_role("button", name="ピッキング開始").click()
+    follow(card.get_by_role("button", name="ピッキング開始"))
     expect(page.get_by_role("status")).to_have_text("ピッキングを開始しました。")
-    card.get_by_role("button", name="準備完了にする").dblclick()
+    click_twice(card.get_by_role("button", name="準備完了にする"))
     expect(card.get_by_role("link", name="お渡し", exact=True)).to_be_visible()
     look(page, f"{device}-3-ready")
-    card.get_by_role("link", name="お渡し", exact=True).click()
+    follow(card.get_by_role("link", name="お渡し", exact=True))
+    expect(page.locator("#code")).to_be_visible()
     check(page)
     page.get_by_label("現金").check()
     page.fill("#code", code_of(other))
-    page.locator("main form button", has_text="お渡し").click()
+    follow(page.locator("main form button", has_text="お渡し"))
     expect(page.get_by_role("alert")).to_have_text("この注文のコードではありません。残り回数：4回")
     expect(page.locator("#code")).to_have_value(code_of(other))
     expect(page.get_by_label("現金")).to_be_checked()
     check(page)
     look(page, f"{device}-4-wrong-code")
     page.fill("#code", code_of(placed).lower())
-    page.keyboard.press("Enter")
+    submit(page)
     expect(page.get_by_role("status")).to_have_text("お渡ししました。")
     expect(page.locator(".card", has_text=placed["reference"])).to_have_count(0)
     expect(page.locator(".card", has_text=other["reference"])).to_have_count(1)
@@ -103,22 +107,23 @@ def test_scan_and_hand_over_in_english(
     page = open_page(locale="en-GB")
     log_in(page, "taro")
     expect(page.get_by_role("heading", level=1)).to_have_text("鈴木太郎さん、こんにちは")  # her own language first
-    page.get_by_role("link", name="English").click()
+    follow(page.get_by_role("link", name="English"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, 鈴木太郎")
     check(page)
     look(page, "home")
-    page.get_by_role("navigation").get_by_role("link", name="Pickups").click()
+    follow(page.get_by_role("navigation").get_by_role("link", name="Pickups"))
     expect(page.locator("#scan")).to_be_focused()
     page.keyboard.type(pickup.secrets_of(UUID(part), 1)[1])  # the scanner types into the field that has the focus
-    page.keyboard.press("Enter")
+    submit(page)
     expect(page.get_by_role("heading", level=1)).to_have_text(placed["reference"])
     look(page, "scanned")
     page.get_by_label("Card terminal").check()
-    page.get_by_role("button", name="Hand over").click()
+    follow(page.get_by_role("button", name="Hand over"))
     expect(page.get_by_role("status")).to_have_text("Handed over.")
-    page.get_by_role("button", name="Log out").click()
+    follow(page.get_by_role("button", name="Log out"))
     expect(page).to_have_url("/console/log-in")
     page.go_back()
+    arrived(page)
     page.reload()
     expect(page).to_have_url(re.compile(r"/console/log-in\?next="))
 
@@ -132,6 +137,7 @@ def test_the_agent_finds_her_notes_a_contact_and_refunds(
     order: Callable[..., dict[str, Any]],
     session: Session,
     look: Look,
+    click_twice: ClickTwice,
     device: str,
 ) -> None:
     done, waiting = order(points_to_spend=300), order()
@@ -145,7 +151,7 @@ def test_the_agent_finds_her_notes_a_contact_and_refunds(
     check(page)
     look(page, f"{device}-desk-1-search")
     page.fill("#q", "０９０−１２３４−５６７８")
-    page.keyboard.press("Enter")
+    submit(page)
     expect(page).to_have_url(f"/console/desk/customers/{stage.shop.customer.reference}")
     expect(page.get_by_role("heading", level=1)).to_have_text("Hanako Yamada")
     expect(page.locator(".card", has_text=done["reference"]).first).to_contain_text("完了")
@@ -153,15 +159,15 @@ def test_the_agent_finds_her_notes_a_contact_and_refunds(
     check(page)
     page.fill("#text", "受け取りが遅れるとのご連絡。\n<b>夕方</b>にお越しになる予定。")
     page.select_option("#channel", "line")
-    page.get_by_role("button", name="記録する").dblclick()
+    click_twice(page.get_by_role("button", name="記録する"))
     expect(page.get_by_role("status")).to_have_text("記録しました。")
     expect(page.locator(".feed .text")).to_have_text("受け取りが遅れるとのご連絡。\n<b>夕方</b>にお越しになる予定。")
     look(page, f"{device}-desk-2-context")
-    page.locator(".card", has_text=done["reference"]).get_by_role("link", name="返金…").click()
+    follow(page.locator(".card", has_text=done["reference"]).get_by_role("link", name="返金…"))
     check(page)
     expect(page.get_by_role("listitem").filter(has_text="現金: お客様へ返金")).to_contain_text("￥3,660")
     look(page, f"{device}-desk-3-confirm")
-    page.get_by_role("button", name="返金する").click()
+    follow(page.get_by_role("button", name="返金する"))
     expect(page.get_by_role("status")).to_have_text("返金しました。")
     expect(page.locator(".card", has_text=done["reference"]).first).to_contain_text("返金済み")
     look(page, f"{device}-desk-4-refunded")
@@ -186,5 +192,5 @@ def test_everything_can_be_reached_by_keyboard(
     outline = page.evaluate("getComputedStyle(document.querySelector('.skip')).left")
     assert outline == "-999px"
     page.locator(".card button").focus()
-    page.keyboard.press("Enter")
+    submit(page)
     expect(page.get_by_role("status")).to_have_text("Picking has begun.")

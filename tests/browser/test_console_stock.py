@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail import barcodes
 from retail.kernel import clock
 from tests import factories
-from tests.browser.conftest import DESKTOP, PASSWORD, PHONE
+from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, follow, submit
 from tests.browser.test_console import check
 from tests.factories import Place, Variant
 from tests.factories.orders import receive
 from tests.inventory.books import level, limit
 
 Look = Callable[[Page, str], None]
+ClickTwice = Callable[[Locator], None]
 DEVICES = {"desktop": DESKTOP, "phone": PHONE}
 TEA, CAKE = "4901234567894", "4912345678904"
 
@@ -70,20 +71,19 @@ def scan(page: Page, code: str) -> None:
     """A hand scanner types into the field that has the focus, and presses Enter."""
     expect(page.locator("#scan, #q").first).to_be_focused()
     page.keyboard.type(code)
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
+    submit(page)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_look_up_and_adjust(
-    enter: Callable[..., Page], scene: Scene, session: Session, look: Look, device: str
+    enter: Callable[..., Page], scene: Scene, session: Session, look: Look, click_twice: ClickTwice, device: str
 ) -> None:
     page = enter("hana", device)
-    page.get_by_role("navigation").get_by_role("link", name="在庫", exact=True).click()
+    follow(page.get_by_role("navigation").get_by_role("link", name="在庫", exact=True))
     check(page)
     look(page, f"{device}-stock-1-empty")
     page.fill("#q", "a")
-    page.keyboard.press("Enter")
+    submit(page)
     expect(page.get_by_role("link", name="カステラ")).to_contain_text("自店 3")
     check(page)
     look(page, f"{device}-stock-2-found")
@@ -96,19 +96,22 @@ def test_look_up_and_adjust(
     page.get_by_text("在庫を調整", exact=True).first.click()
     page.locator("#adjustments-quantity").fill("９９")
     page.locator("#adjustments-reason").select_option("sample")
-    page.locator("#adjustments button").click()
+    follow(page.locator("#adjustments button"))
     expect(page.get_by_role("alert")).to_have_text("減らせる数を超えています。引当済み・販売不可の分は減らせません。")
     expect(page.locator("#adjustments-quantity")).to_have_value("９９")
     check(page)
     look(page, f"{device}-stock-4-refused")
     page.locator("#adjustments-quantity").fill("２")
-    page.locator("#adjustments button").dblclick()
+    click_twice(page.locator("#adjustments button"))
     expect(page.get_by_role("status")).to_have_text("在庫を調整しました。")
     assert level(session, scene.tea, scene.here) == (10, 0, 0, 0)
-    page.get_by_role("link", name="内訳を見る").first.click()
+    item = page.url
+    follow(page.get_by_role("link", name="内訳を見る").first)
+    expect(page.locator("#adjustments")).to_have_count(0)
     check(page)
     look(page, f"{device}-stock-5-history")
     page.go_back()
+    expect(page).to_have_url(item)
     page.get_by_text("安全在庫・上限・棚").click()
     check(page)
     look(page, f"{device}-stock-6-limits")
@@ -116,7 +119,13 @@ def test_look_up_and_adjust(
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_receive_by_scanning(
-    enter: Callable[..., Page], scene: Scene, session: Session, api: Any, look: Look, device: str
+    enter: Callable[..., Page],
+    scene: Scene,
+    session: Session,
+    api: Any,
+    look: Look,
+    click_twice: ClickTwice,
+    device: str,
 ) -> None:
     due = (clock.now()).isoformat()
     manager = factories.staff(session, "manager", locations=[scene.here.id])
@@ -135,18 +144,18 @@ def test_receive_by_scanning(
     page.goto("/console/stock/receiving")
     check(page)
     look(page, f"{device}-receive-1-expected")
-    page.get_by_role("link", name=announced.json["reference"]).click()
-    page.get_by_role("link", name="予定どおりの数を入れる").click()
+    follow(page.get_by_role("link", name=announced.json["reference"]))
+    follow(page.get_by_role("link", name="予定どおりの数を入れる"))
     scan(page, CAKE)
     expect(page.get_by_label("入荷数").first).to_have_value("1")
     expect(page.get_by_label("入荷数").nth(1)).to_have_value("24")
     page.get_by_label("うち破損").nth(1).fill("2")
     check(page)
     look(page, f"{device}-receive-2-delivery")
-    page.get_by_role("button", name="入荷", exact=True).dblclick()
+    click_twice(page.get_by_role("button", name="入荷", exact=True))
     expect(page.get_by_role("status")).to_have_text("入荷しました。")
     assert level(session, scene.tea, scene.here) == (36, 0, 0, 2)
-    page.get_by_role("link", name="予定なしの入荷").click()
+    follow(page.get_by_role("link", name="予定なしの入荷"))
     check(page)
     scan(page, "0000000000000")
     expect(page.get_by_role("alert")).to_have_text("該当する商品がありません。")
@@ -155,31 +164,33 @@ def test_receive_by_scanning(
         scan(page, code)
     check(page)
     look(page, f"{device}-receive-3-list")
-    page.get_by_role("button", name="入荷", exact=True).click()
+    follow(page.get_by_role("button", name="入荷", exact=True))
     expect(page.get_by_role("status")).to_have_text("入荷しました。")
     assert level(session, scene.tea, scene.here) == (38, 0, 0, 2)
     assert level(session, scene.cake, scene.here) == (5, 0, 0, 0)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_send_and_take_in(enter: Callable[..., Page], scene: Scene, session: Session, look: Look, device: str) -> None:
+def test_send_and_take_in(
+    enter: Callable[..., Page], scene: Scene, session: Session, look: Look, click_twice: ClickTwice, device: str
+) -> None:
     page = enter("taro", device)
     page.goto("/console/stock/transfers")
-    page.get_by_role("link", name="新しい移動").click()
+    follow(page.get_by_role("link", name="新しい移動"))
     for code in (TEA, TEA, TEA, CAKE):
         scan(page, code)
     page.locator("#other").select_option("UMEDA")
     check(page)
     look(page, f"{device}-transfer-1-new")
-    page.get_by_role("button", name="登録する").click()
+    follow(page.get_by_role("button", name="登録する"))
     expect(page.get_by_role("status")).to_have_text("移動を登録しました。")
     check(page)
-    page.get_by_role("button", name="商品を取り置く").click()
+    follow(page.get_by_role("button", name="商品を取り置く"))
     expect(page.get_by_role("status")).to_have_text("商品を取り置きました。出荷できます。")
     check(page)
     look(page, f"{device}-transfer-2-ship")
     page.get_by_label("出荷数").last.fill("2")
-    page.get_by_role("button", name="出荷").dblclick()
+    click_twice(page.get_by_role("button", name="出荷"))
     expect(page.get_by_role("status")).to_have_text("出荷しました。")
     where = page.url.split("?")[0]
     other = enter("jiro", device)
@@ -192,7 +203,7 @@ def test_send_and_take_in(enter: Callable[..., Page], scene: Scene, session: Ses
     other.get_by_label("続きはない").check()
     check(other)
     look(other, f"{device}-transfer-4-receive")
-    other.get_by_role("button", name="入荷", exact=True).dblclick()
+    click_twice(other.get_by_role("button", name="入荷", exact=True))
     expect(other.get_by_role("status")).to_have_text("入荷しました。")
     check(other)
     look(other, f"{device}-transfer-5-received")
@@ -204,18 +215,18 @@ def test_send_and_take_in(enter: Callable[..., Page], scene: Scene, session: Ses
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_count_blind_and_approve(
-    enter: Callable[..., Page], scene: Scene, session: Session, look: Look, device: str
+    enter: Callable[..., Page], scene: Scene, session: Session, look: Look, click_twice: ClickTwice, device: str
 ) -> None:
     manager = enter("hana", device)
     manager.goto("/console/stock/counts")
     check(manager)
-    manager.get_by_role("link", name="新しい棚卸").click()
+    follow(manager.get_by_role("link", name="新しい棚卸"))
     for code in (TEA, CAKE):
         scan(manager, code)
     manager.fill("#approval_above", "1")
     check(manager)
     look(manager, f"{device}-count-1-new")
-    manager.get_by_role("button", name="開始する").click()
+    follow(manager.get_by_role("button", name="開始する"))
     expect(manager.get_by_role("status")).to_have_text("棚卸を開始しました。")
     where = manager.url.split("?")[0]
     page = enter("taro", device)
@@ -225,16 +236,16 @@ def test_count_blind_and_approve(
     page.locator("[name='counted.TEA-100']").fill("7")
     check(page)
     look(page, f"{device}-count-2-enter")
-    page.get_by_role("button", name="数えた結果を登録").dblclick()
+    click_twice(page.get_by_role("button", name="数えた結果を登録"))
     expect(page.get_by_text("再カウント", exact=True)).to_be_visible()
     look(page, f"{device}-count-3-recount")
     page.locator("[name='counted.TEA-100']").fill("8")
-    page.get_by_role("button", name="数えた結果を登録").click()
+    follow(page.get_by_role("button", name="数えた結果を登録"))
     expect(page.get_by_text("承認できる人が判断します。")).to_be_visible()
     manager.goto(where)
     check(manager)
     look(manager, f"{device}-count-4-approve")
-    manager.get_by_role("button", name="承認する").click()
+    follow(manager.get_by_role("button", name="承認する"))
     expect(manager.get_by_role("status")).to_have_text("承認しました。")
     look(manager, f"{device}-count-5-done")
     assert level(session, scene.tea, scene.here) == (8, 0, 0, 0)
