@@ -14,6 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tests.factories.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 KEY = "sk_test_12345"
 WEBHOOK_SECRET = "whsec_of_the_tests"
@@ -28,8 +30,7 @@ class CardNetwork:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -3,10 +3,8 @@
 import csv
 import gzip
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from retail.imports import ensure_variants
 from retail.kernel import clock
 from retail.kernel.config import Settings
 from tests.factories import location, variant
+from tests.factories.killing import kill_beyond
 from tests.inventory.books import balanced, everything, level, stocked
 
 ROOT = Path(__file__).parents[2]
@@ -123,17 +122,13 @@ def test_killed_in_the_middle_it_goes_on_and_applies_every_line_once(
     path.write_text(HEADING + "".join(lines))
     reached = text("SELECT max(lines_done) FROM stock_import")
     for share in (0.1, 0.5):
-        process = started(path, settings)
-        try:
-            deadline = time.monotonic() + 60
-            while process.poll() is None and time.monotonic() < deadline:
-                if (session.execute(reached).scalar_one() or 0) > len(lines) * share:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    break
-                time.sleep(0.002)
-        finally:
-            process.kill()
-            process.communicate()
+        kill_beyond(
+            session,
+            lambda: started(path, settings),
+            table="stock_import",
+            column="lines_done",
+            beyond=share * len(lines) + 20,
+        )
         done = session.execute(reached).scalar_one()
         assert share * len(lines) < done < len(lines), "it was not killed in the middle"
         assert session.execute(text("SELECT state FROM stock_import")).scalar_one() == "running"

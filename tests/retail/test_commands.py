@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from retail.kernel import clock, db
 from retail.kernel.config import Settings
 from retail.kernel.ids import new_id
 from tests import factories
+from tests.factories.ports import free_port
 
 CLONE = Path(__file__).parents[2]
 RETAIL = [sys.executable, "-c", "from app import main; main()"]
@@ -191,12 +191,6 @@ def test_the_database_commands(session: Session, settings: Settings) -> None:
 
 def environment(settings: Settings, **more: str) -> Mapping[str, str]:
     return {**os.environ, "DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key, **more}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
