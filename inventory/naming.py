@@ -53,9 +53,10 @@ def variants_of(session: Session, *, lines: Sequence[Mapping[str, Any]]) -> list
         # it counted the lines that have a SKU alone
         errors += [dict(error) | {"line": ordered[error["line"] - 1]} for error in refused.errors]
     if errors:
+        errors.sort(key=lambda error: int(error["line"]))
         raise UnknownGoods(
-            "Lines " + ", ".join(str(error["line"]) for error in errors) + " name nothing in the catalog",
-            errors=sorted(errors, key=lambda error: int(error["line"])),
+            "These lines name nothing in the catalog: " + ", ".join(str(error["line"]) for error in errors),
+            errors=errors,
         )
     return [found[skus[position]] for position in range(1, len(lines) + 1)]
 

@@ -146,9 +146,7 @@ def csv_parser(heading: Raw) -> Parse:
         for name in _NUMBERS:
             if name in fields:
                 fields[name] = _number(fields[name])
-        if fields.get("mode") == DELTA and "quantity" in fields:
-            fields["delta"] = fields.pop("quantity")
-        return _line(raw.number, fields)
+        return _line(raw.number, fields, change="quantity")
 
     return _reading(parse)
 
@@ -195,8 +193,8 @@ def _number(text: str) -> int | str:
     return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 20 else text
 
 
-def _line(number: int, fields: Mapping[str, Any]) -> Line | Refusal:
-    """The stock write in these fields.
+def _line(number: int, fields: Mapping[str, Any], *, change: str = "delta") -> Line | Refusal:
+    """The stock write in these fields. `change`: what the format calls the number of mode delta.
 
     Raises:
         ValueError: with what is wrong, in a sentence.
@@ -204,10 +202,11 @@ def _line(number: int, fields: Mapping[str, Any]) -> Line | Refusal:
     mode = fields.get("mode")
     if mode not in MODES:
         raise ValueError(f"mode: one of {', '.join(MODES)}")
-    allowed = {"location", "mode", "sku", "barcode", *_BELONGING[mode]}
+    amount = change if mode == DELTA else "quantity"
+    allowed = {"location", "mode", "sku", "barcode", amount, *_NEEDED[mode], *_POSSIBLE[mode]}
     if strange := sorted(str(name)[:50] for name in fields if name not in allowed):
         raise ValueError(f"Not of a line of mode {mode}: {', '.join(strange)}")
-    if missing := [name for name in ("location", *_NEEDED[mode]) if name not in fields]:
+    if missing := [name for name in ("location", amount, *_NEEDED[mode]) if name not in fields]:
         raise ValueError(f"Missing: {', '.join(missing)}")
     if ("sku" in fields) == ("barcode" in fields):
         raise ValueError("Name either a sku or a barcode")
@@ -221,7 +220,7 @@ def _line(number: int, fields: Mapping[str, Any]) -> Line | Refusal:
         number,
         _text(fields, "location", 100) or "",
         mode,
-        fields["delta" if mode == DELTA else "quantity"],
+        fields[amount],
         _text(fields, "sku", limits.SKU_CHARACTERS),
         _text(fields, "barcode", 2000),
         fields.get("expected"),
@@ -230,8 +229,8 @@ def _line(number: int, fields: Mapping[str, Any]) -> Line | Refusal:
     )
 
 
-_BELONGING = {DELTA: ("delta",), COMPARE: ("quantity", "expected"), ABSOLUTE: ("quantity", "version", "as_of")}
-_NEEDED = {DELTA: ("delta",), COMPARE: ("quantity", "expected"), ABSOLUTE: ("quantity", "version")}
+_NEEDED: dict[str, tuple[str, ...]] = {DELTA: (), COMPARE: ("expected",), ABSOLUTE: ("version",)}
+_POSSIBLE: dict[str, tuple[str, ...]] = {DELTA: (), COMPARE: (), ABSOLUTE: ("as_of",)}
 
 
 def _text(fields: Mapping[str, Any], name: str, most: int) -> str | None:

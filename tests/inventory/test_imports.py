@@ -104,7 +104,7 @@ def test_a_file_is_applied_and_its_refusals_reported(session: Session, erp: Any)
     rest = erp.get(f"/imports/{import_id}/lines?limit=2&cursor={page['next']}").json
     assert [(row["line"], row["detail"]) for row in rest["items"]] == [
         (8, "Missing: version"),
-        (9, "delta: not a whole number"),
+        (9, "quantity: not a whole number"),
     ]
     assert (level(session, tea, shop), level(session, cake, shop)) == ((9, 0, 0, 0), (7, 0, 0, 0))
     causes = text("SELECT DISTINCT cause_id FROM stock_movement WHERE cause IN ('sync', 'update')")

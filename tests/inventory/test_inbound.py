@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from inventory import audit, inbound, reservations, stock
+from inventory import audit, inbound, naming, reservations, stock
 from inventory.documents import Arrived
 from inventory.reservations import Demand
 from retail import barcodes, limits
@@ -279,6 +279,18 @@ def test_a_receipt_that_cannot_be_changes_nothing(
     if code == "damaged_exceeds":
         (error,) = answer.json["errors"]
         assert (error["line"], error["quantity"], error["damaged"]) == (2, 1, 2)
+
+
+def test_every_line_that_names_nothing_is_named_in_order(session: Session) -> None:
+    named = [{"sku": "NOPE"}, {"sku": variant(session).sku}, {"barcode": "4901234567895"}, {"barcode": "4006381333931"}]
+    with pytest.raises(naming.UnknownGoods) as caught:
+        naming.variants_of(session, lines=named)
+    assert caught.value.detail == "These lines name nothing in the catalog: 1, 3, 4"
+    assert [(error["line"], error["code"]) for error in caught.value.errors] == [
+        (1, "unknown_sku"),
+        (3, "barcode_invalid"),
+        (4, "unknown_barcode"),
+    ]
 
 
 def test_a_bundle_is_neither_announced_nor_received(
