@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import queries as loyalty_queries
+from orders.queries import gift_cards as card_queries
 from orders.queries import payments as queries
 from orders.queries.payments import PaymentSums
 from retail.audit import Divergence, Repair
@@ -21,6 +22,7 @@ def divergences(session: Session) -> Iterator[Divergence]:
     yield from _refunds(session)
     yield from _orders(session)
     yield from _points(session)
+    yield from _gift_cards(session)
 
 
 def _payments(session: Session) -> Iterator[Divergence]:
@@ -70,3 +72,11 @@ def _points(session: Session) -> Iterator[Divergence]:
             stored = f"{expected[0]} {expected[1]}, refunded {expected[2]}"
             rebuilt = "no hold" if found is None else f"{found[0]} {found[1]}, refunded {found[2]}"
             yield Divergence("points_tender", reference, stored, rebuilt)
+
+
+def _gift_cards(session: Session) -> Iterator[Divergence]:
+    """Each card's balance against its entries, and what cards paid of each order against the tenders."""
+    for card_id, stored, entries in card_queries.wrong_balances(session):
+        yield Divergence("gift_card", str(card_id), f"balance {stored}", f"entries {entries}")
+    for reference, paid, spent in card_queries.wrong_tenders(session):
+        yield Divergence("gift_card_tender", reference, f"tenders {paid}", f"cards {spent}")

@@ -29,7 +29,7 @@ from retail.kernel.idempotency import Claim
 log = structlog.get_logger()
 
 CUSTOMER_MAY_UNTIL = ("pending", "allocated")
-OVER = ("collected",)
+OVER = ("collected", "shipped", "delivered")
 
 
 class TooLateToCancel(Conflict):

@@ -87,18 +87,20 @@ def prepare_authorization(
 
 
 def prepare_capture(session: Session, *, order_id: UUID, actor: str, now: datetime) -> int:
-    """Write down that the order's authorized cards are to be captured in full; returns how many. Repeats change nothing.
+    """Write down that the order's authorized cards are to be captured, less what was released of each; returns how many.
+    Repeats change nothing.
 
     Follow with `capture` when no transaction is open, or leave it to the settle job (seconds later).
     """
     queries.lock_order(session, order_id=order_id)
     due = [
-        p for p in queries.lock_payments(session, order_id=order_id) if p.tender == "card" and p.state == "authorized"
+        p
+        for p in queries.lock_payments(session, order_id=order_id)
+        if p.tender == "card" and p.state == "authorized" and p.released_minor < p.authorized_minor
     ]
     for payment in due:
-        settlement.prepare(
-            session, payment_id=payment.id, kind="capture", amount_minor=payment.authorized_minor, actor=actor, now=now
-        )
+        amount = payment.authorized_minor - payment.released_minor
+        settlement.prepare(session, payment_id=payment.id, kind="capture", amount_minor=amount, actor=actor, now=now)
     return len(due)
 
 

@@ -16,8 +16,7 @@ from sqlalchemy.orm import Session
 
 from inventory import queries as stock_queries
 from inventory import reservations
-from loyalty import earning, ledger
-from orders import payments, queries, tenders
+from orders import handover, payments, queries, tenders
 from orders.fulfillment import IllegalTransition, require_step
 from orders.queries import pickups as pickup_queries
 from orders.queries.pickups import CodeFacts, LockedPickup
@@ -154,8 +153,8 @@ def mark_ready(session: Session, *, fulfillment_id: UUID, caller: Principal, now
         facts = ground.pickup_location(session, location=locked.location_id)
         if facts is None:
             raise NotFound
-        lines = pickup_queries.handover_facts(session, fulfillment_id=locked.id, order_id=locked.order_id).lines
-        if stock_queries.waits(session, owner_id=locked.order_id, line_ids=[line_id for line_id, _ in lines]):
+        units = pickup_queries.handover_facts(session, fulfillment_id=locked.id, order_id=locked.order_id).units
+        if stock_queries.waits(session, owner_id=locked.order_id, line_ids=list(units)):
             raise GoodsMissing
         collect_by = stores.collect_by(facts, now)
         session.execute(_READY, {"id": locked.id, "now": now, "collect_by": collect_by})
@@ -312,29 +311,24 @@ def _hand_over(
         session, order_id=locked.order_id, due_minor=facts.due_minor, tender=tender, actor=actor, now=now
     )
     session.execute(_COLLECTED, {"id": locked.id, "now": now, "proof": proof})
-    line_ids = [line_id for line_id, _ in facts.lines]
-    reservations.consume(session, owner_id=locked.order_id, line_ids=line_ids, actor=actor, now=now)
-    if tenders.capture_points(session, order_id=locked.order_id, actor=actor, now=now):
-        ledger.burn(session, order_id=locked.order_id, actor=actor, now=now)
-    payments.prepare_capture(session, order_id=locked.order_id, actor=actor, now=now)
-    if locked.customer_id is None:
-        return
-    points = earning.points_for(
-        lines_net_minor=[net for _, net in facts.lines],
-        paid_with_points_minor=facts.points_minor,
-        currency=locked.currency,
+    line_ids = list(facts.units)
+    reservations.consume(
+        session,
+        owner_id=locked.order_id,
+        line_ids=line_ids,
+        location_id=locked.location_id,
+        actor=actor,
+        now=now,
     )
-    if points:
-        ledger.earn(
-            session,
-            customer_id=locked.customer_id,
-            order_id=locked.order_id,
-            points=points,
-            key=f"earn:{locked.id}",
-            reason="pickup",
-            actor=actor,
-            now=now,
-        )
+    handover.settle(
+        session,
+        order_id=locked.order_id,
+        lines=facts.units,
+        key=f"earn:{locked.id}",
+        reason="pickup",
+        actor=actor,
+        now=now,
+    )
 
 
 def _issue(session: Session, locked: LockedPickup, *, first_rotation: int, now: datetime) -> int:

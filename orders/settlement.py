@@ -196,7 +196,8 @@ def _authorized(
         return  # a second card has not answered yet
     confirmation.confirm(session, order_id=order.id, actor=actor, now=now)
     if order.capture_at == "placed" and intent.status == stripe_gateway.CAPTURABLE:
-        prepare(session, payment_id=payment.id, kind="capture", amount_minor=payment.amount_minor, actor=actor, now=now)
+        amount = payment.amount_minor - payment.released_minor
+        prepare(session, payment_id=payment.id, kind="capture", amount_minor=amount, actor=actor, now=now)
 
 
 def _captured(

@@ -31,17 +31,16 @@ class NothingDue(Invalid):
 _TAKE_AT_COUNTER = text(
     """
     WITH taken AS (
-        UPDATE payment SET tender = :tender, state = 'captured', authorized_minor = amount_minor,
-                           captured_minor = amount_minor, updated_at = :now
+        UPDATE payment SET tender = :tender, state = 'captured', authorized_minor = amount_minor - released_minor,
+                           captured_minor = amount_minor - released_minor, updated_at = :now
         WHERE order_id = :order_id AND tender = 'pay_at_pickup' AND state = 'pending'
-        RETURNING id, amount_minor
+        RETURNING id, captured_minor AS amount_minor
     ), booked AS (
         INSERT INTO payment_entry (id, payment_id, kind, amount_minor, state, idempotency_key, actor, started_at, settled_at)
-        SELECT e.entry_id, t.id, e.kind, t.amount_minor, 'succeeded', e.kind || ':' || t.id, :actor, :now, :now
-        FROM taken AS t CROSS JOIN (VALUES (CAST(:authorize_id AS uuid), 'authorize'), (CAST(:capture_id AS uuid), 'capture'))
-             AS e (entry_id, kind)
+        SELECT gen_random_uuid(), t.id, kind, t.amount_minor, 'succeeded', kind || ':' || t.id, :actor, :now, :now
+        FROM taken AS t CROSS JOIN unnest(ARRAY['authorize', 'capture']) AS kind
     )
-    SELECT amount_minor FROM taken
+    SELECT sum(amount_minor) FROM taken
     """
 )
 _CAPTURE_POINTS = text(
@@ -86,8 +85,7 @@ def take_at_counter(
     if tender is None:
         detail = f"{due_minor} is to be paid: name one of {', '.join(AT_THE_TILL)}"
         raise TenderMissing(errors=[{"field": "tender", "code": "required", "detail": detail}])
-    ids = {"authorize_id": new_id(), "capture_id": new_id()}
-    session.execute(_TAKE_AT_COUNTER, ids | {"order_id": order_id, "tender": tender, "actor": actor, "now": now}).one()
+    session.execute(_TAKE_AT_COUNTER, {"order_id": order_id, "tender": tender, "actor": actor, "now": now}).one()
 
 
 def capture_points(session: Session, *, order_id: UUID, actor: str, now: datetime) -> bool:

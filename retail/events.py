@@ -45,6 +45,18 @@ class OrderRefunded(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GiftCardIssued(Event):
+    """A gift card or store credit was issued; its number is worked out when it is shown."""
+
+    aggregate: ClassVar[str] = "gift_card_id"
+    gift_card_id: uuid.UUID
+    customer_id: uuid.UUID | None
+    kind: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFailed(OrderEvent):
     """The card was declined; the order was cancelled."""
 

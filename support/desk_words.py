@@ -85,6 +85,7 @@ EVENTS: Words = {
     "PickupCollected": N_("Handed over"),
     "PickupCodeIssued": N_("New pickup code"),
     "PointsEarned": N_("Points earned"),
+    "GiftCardIssued": N_("Gift card or store credit issued"),
     "CustomerRegistered": N_("Customer registered"),
     "CustomerChanged": N_("Customer's details changed"),
     "IdentityLinked": N_("Address or number added"),

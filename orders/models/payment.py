@@ -98,7 +98,9 @@ class PaymentEntry(Base):
 class Refund(Base):
     """Money (and points) going back for one order: pending -> done | failed; split over the tenders by payment entries.
 
-    `destination` is original (the tenders it came from) or gift_card: then all of it was put on `gift_card_id`.
+    `destination` is original (the tenders it came from), gift_card (all of its money was put on `gift_card_id`) or
+    payment_method (another system pays it to that saved method). `whole`: of the whole order, so that all its lines count as
+    given back. `kept_minor` of what the returned lines are worth was kept (a fee); `goodwill`: for no goods at all.
     """
 
     __tablename__ = "refund"
@@ -111,14 +113,20 @@ class Refund(Base):
     restock: Mapped[bool]
     destination: Mapped[str] = mapped_column(server_default="original")
     gift_card_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("gift_card.id"))
+    payment_method_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment_method.id"))
     return_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("return.id"), index=True)
+    whole: Mapped[bool] = mapped_column(server_default="false")
+    goodwill: Mapped[bool] = mapped_column(server_default="false")
+    kept_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     state: Mapped[str]
     actor: Mapped[str]
     created_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
     __table_args__ = (
         CheckConstraint("amount_minor >= 0 AND points >= 0", name="amounts"),
-        CheckConstraint("destination IN ('original', 'gift_card')", name="destination"),
+        CheckConstraint("destination IN ('original', 'gift_card', 'payment_method')", name="destination"),
+        CheckConstraint("(destination = 'payment_method') = (payment_method_id IS NOT NULL)", name="payment_method"),
+        CheckConstraint("kept_minor >= 0 AND NOT (whole AND goodwill)", name="kept"),
         CheckConstraint("(destination = 'gift_card') = (gift_card_id IS NOT NULL)", name="gift_card"),
         CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
     )

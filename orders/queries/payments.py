@@ -41,7 +41,8 @@ class OrderOwner:
 
 @dataclass(frozen=True, slots=True)
 class PaymentFacts:
-    """One tender of an order. `in_flight_minor`: refunds that were begun and have no outcome yet."""
+    """One tender of an order. `in_flight_minor`: refunds that were begun and have no outcome yet; `capturing`: a capture was
+    written down and has none."""
 
     id: UUID
     tender: str
@@ -56,6 +57,11 @@ class PaymentFacts:
     provider_id: str | None
     failure_code: str | None
     capture_before: datetime | None
+    released_minor: int
+    gift_card_id: UUID | None
+    payment_method_id: UUID | None
+    provider_method: str | None
+    capturing: bool
 
     @property
     def refundable_minor(self) -> int:
@@ -84,7 +90,8 @@ class CollectedLine:
 
 @dataclass(frozen=True, slots=True)
 class RefundFacts:
-    """One refund: money in minor units, points, whether goods go back on the shelf, and how its entries stand."""
+    """One refund: money in minor units, points, whether goods go back on the shelf, and how its entries stand. `whole`: it
+    names no lines, so all of them count as given back."""
 
     id: UUID
     order_id: UUID
@@ -98,6 +105,7 @@ class RefundFacts:
     created_at: datetime
     started: int
     failed: int
+    whole: bool
 
 
 _LOCK_ORDER = text(
@@ -112,7 +120,10 @@ _PAYMENTS = """
     SELECT p.id, p.tender, p.state, p.amount_minor, p.authorized_minor, p.captured_minor, p.refunded_minor,
            coalesce((SELECT sum(e.amount_minor) FROM payment_entry AS e
                      WHERE e.payment_id = p.id AND e.kind = 'refund' AND e.state = 'started'), 0) AS in_flight_minor,
-           p.currency, p.points, p.provider_id, p.failure_code, p.capture_before
+           p.currency, p.points, p.provider_id, p.failure_code, p.capture_before, p.released_minor, p.gift_card_id,
+           p.payment_method_id, p.provider_method,
+           EXISTS (SELECT 1 FROM payment_entry AS e
+                   WHERE e.payment_id = p.id AND e.kind = 'capture' AND e.state = 'started') AS capturing
     FROM payment AS p WHERE p.order_id = :order_id ORDER BY p.id"""
 _LOCK_PAYMENTS = text(f"{_PAYMENTS} FOR UPDATE OF p")
 _READ_PAYMENTS = text(_PAYMENTS)
@@ -197,7 +208,8 @@ _REFUND = text(
     """
     SELECT r.id, r.order_id, r.amount_minor, r.points, r.currency, r.reason, r.restock, r.state, r.actor, r.created_at,
            (SELECT count(*) FROM payment_entry AS e WHERE e.refund_id = r.id AND e.state = 'started')::int AS started,
-           (SELECT count(*) FROM payment_entry AS e WHERE e.refund_id = r.id AND e.state = 'failed')::int AS failed
+           (SELECT count(*) FROM payment_entry AS e WHERE e.refund_id = r.id AND e.state = 'failed')::int AS failed,
+           r.whole
     FROM refund AS r WHERE r.id = :refund_id
     """
 )
@@ -293,13 +305,31 @@ _REFUND_SUMS = text(
     ORDER BY o.reference, r.id
     """
 )
+# What the tenders still hold of an order is what its lines are still worth: less what was given for nothing, more what was
+# kept back of returned goods. After a refund of the whole they hold nothing. Orders whose refund is on its way, or was
+# refused by the provider, are not judged yet.
 _ORDER_SUMS = text(
     """
-    SELECT o.reference, o.id, o.total_minor, coalesce(sum(p.amount_minor), 0)::bigint AS paid
-    FROM "order" AS o LEFT JOIN payment AS p ON p.order_id = o.id
-    WHERE o.kind = 'live'
-    GROUP BY o.id HAVING o.total_minor <> coalesce(sum(p.amount_minor), 0)
-    ORDER BY o.reference
+    WITH held AS (
+        SELECT order_id, sum(amount_minor - released_minor - refunded_minor) AS minor FROM payment GROUP BY order_id
+    ), lost AS (
+        SELECT order_id, sum(total_minor - div(total_minor * (quantity - refunded_quantity), quantity)
+                             + div(total_minor * cancelled_quantity, quantity)) AS minor
+        FROM order_line WHERE quantity > 0 AND refunded_quantity + cancelled_quantity > 0 GROUP BY order_id
+    ), given AS (
+        SELECT order_id, bool_or(state <> 'done') AS open, bool_or(whole) AS whole,
+               sum(kept_minor - CASE WHEN goodwill THEN amount_minor ELSE 0 END) AS kept
+        FROM refund GROUP BY order_id
+    ), judged AS (
+        SELECT o.reference, o.id, coalesce(held.minor, 0)::bigint AS held,
+               (CASE WHEN given.whole THEN 0 ELSE o.total_minor - coalesce(lost.minor, 0) + coalesce(given.kept, 0) END)::bigint AS owed
+        FROM "order" AS o
+        LEFT JOIN held ON held.order_id = o.id
+        LEFT JOIN lost ON lost.order_id = o.id
+        LEFT JOIN given ON given.order_id = o.id
+        WHERE o.kind = 'live' AND o.cancelled_at IS NULL AND given.open IS NOT TRUE
+    )
+    SELECT reference, id, owed, held FROM judged WHERE owed <> held ORDER BY reference
     """
 )
 _POINTS_TENDERS = text(
@@ -346,8 +376,8 @@ def wrong_refund_sums(session: Session) -> list[tuple[str, UUID, int, int]]:
 
 
 def wrong_order_sums(session: Session) -> list[tuple[str, int, int]]:
-    """Live orders whose tenders do not add up to their total: (reference, total, tenders)."""
-    return [(row.reference, row.total_minor, row.paid) for row in session.execute(_ORDER_SUMS).all()]
+    """Live orders of which the tenders hold another amount than the lines are worth: (reference, lines, tenders)."""
+    return [(row.reference, row.owed, row.held) for row in session.execute(_ORDER_SUMS).all()]
 
 
 def points_tenders(session: Session) -> list[tuple[str, UUID, int, str, int]]:

@@ -13,7 +13,7 @@ PICKUP_SQL = """
     json_build_object(
       'id', f.id, 'state', f.state, 'version', f.version, 'order_id', o.id, 'reference', o.reference,
       'customer_id', o.customer_id, 'customer_name', o.contact_name, 'currency', o.currency, 'total', o.total_minor,
-      'due', coalesce((SELECT sum(p.amount_minor) FROM payment AS p
+      'due', coalesce((SELECT sum(p.amount_minor - p.released_minor) FROM payment AS p
                        WHERE p.order_id = o.id AND p.tender = 'pay_at_pickup' AND p.state = 'pending'), 0),
       'location', json_build_object('id', s.id, 'code', s.code, 'name', s.name, 'name_ja', s.name_ja, 'zone', s.zone),
       'placed_at', o.placed_at, 'ready_by', f.ready_by, 'picking_at', f.picking_at, 'ready_at', f.ready_at,
@@ -180,12 +180,10 @@ _CODE_TAKEN = text(
 )
 _HANDOVER = text(
     """
-    SELECT (SELECT json_agg(json_build_array(l.id, l.total_minor - l.tax_minor) ORDER BY l.position)
-            FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id
-            WHERE fl.fulfillment_id = :fulfillment_id) AS lines,
-           coalesce((SELECT sum(amount_minor) FROM payment
-                     WHERE order_id = :order_id AND tender = 'points' AND state IN ('authorized', 'captured')), 0) AS points_minor,
-           coalesce((SELECT sum(amount_minor) FROM payment
+    SELECT (SELECT json_object_agg(order_line_id, quantity - short - cancelled - collected)
+            FROM fulfillment_line
+            WHERE fulfillment_id = :fulfillment_id AND quantity - short - cancelled - collected > 0) AS units,
+           coalesce((SELECT sum(amount_minor - released_minor) FROM payment
                      WHERE order_id = :order_id AND tender = 'pay_at_pickup' AND state = 'pending'), 0) AS due_minor
     """
 )
@@ -205,18 +203,17 @@ def code_taken(session: Session, *, code_hash: str, location_id: UUID, fulfillme
 
 @dataclass(frozen=True, slots=True)
 class HandoverFacts:
-    """What a handover settles, minor units: (order line, what it cost without tax), paid with points, still to be paid."""
+    """What is to be handed over, ``{order line: units}``, and what is still to be paid, minor units."""
 
-    lines: tuple[tuple[UUID, int], ...]
-    points_minor: int
+    units: dict[UUID, int]
     due_minor: int
 
 
 def handover_facts(session: Session, *, fulfillment_id: UUID, order_id: UUID) -> HandoverFacts:
     """Read under `lock_pickup`."""
     row = session.execute(_HANDOVER, {"fulfillment_id": fulfillment_id, "order_id": order_id}).one()
-    lines = tuple((UUID(line_id), net) for line_id, net in row.lines or ())
-    return HandoverFacts(lines, int(row.points_minor), int(row.due_minor))
+    units = {UUID(line_id): quantity for line_id, quantity in (row.units or {}).items()}
+    return HandoverFacts(units, int(row.due_minor))
 
 
 _moment = datetime.fromisoformat

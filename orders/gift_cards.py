@@ -1,0 +1,244 @@
+"""Gift cards and store credit: money paid beforehand, in a ledger of its own. Issue, spend, refund, each once by its key.
+
+The number a holder shows is worked out of the card's id under SECRET_KEY and never stored; the database has its
+fingerprint. Spending is one conditional UPDATE of the balance: of two at once, one waits and then finds what is left.
+"""
+
+import hashlib
+import hmac
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from orders.queries import gift_cards as queries
+from orders.queries.gift_cards import GiftCardFacts
+from retail.events import GiftCardIssued
+from retail.kernel import config, outbox
+from retail.kernel.errors import Conflict, Invalid
+from retail.kernel.ids import ALPHABET, check_character, fingerprint, is_valid, new_id
+
+NUMBER_CHARACTERS = 16
+HINT_CHARACTERS = 4
+GIFT_CARD, STORE_CREDIT = "gift_card", "store_credit"
+
+
+class GiftCardUnknown(Invalid):
+    """The number belongs to no gift card, or was mistyped."""
+
+    code, title = "gift_card_unknown", "There is no such gift card"
+
+
+class GiftCardShort(Conflict):
+    """The card's balance does not pay that much; `balance` says what it would."""
+
+    code, title = "gift_card_short", "The gift card's balance does not suffice"
+
+
+class GiftCardBlocked(Conflict):
+    """The card was blocked."""
+
+    code, title = "gift_card_blocked", "The gift card is blocked"
+
+
+class GiftCardExpired(Conflict):
+    """The card's time has passed."""
+
+    code, title = "gift_card_expired", "The gift card has expired"
+
+
+class GiftCardCurrency(Conflict):
+    """The card is of another currency than what it is to pay."""
+
+    code, title = "gift_card_currency", "The gift card is of another currency"
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new card: its id, and the number to show its holder."""
+
+    id: UUID
+    number: str
+
+
+_ISSUE = text(
+    """
+    INSERT INTO gift_card (id, kind, code_hash, hint, customer_id, currency, expires_at, external_reference, created_at)
+    VALUES (:id, :kind, :code_hash, :hint, :customer_id, :currency, :expires_at, :external_reference, :now)
+    """
+)
+# The entry first: its key makes it once. The balance follows in the same statement.
+_MOVE = text(
+    """
+    WITH card AS (
+        UPDATE gift_card SET balance_minor = balance_minor + CAST(:amount AS bigint), version = version + 1
+        WHERE id = :gift_card_id AND balance_minor + CAST(:amount AS bigint) >= 0
+          AND NOT EXISTS (SELECT 1 FROM gift_card_entry WHERE key = :key)
+        RETURNING id
+    )
+    INSERT INTO gift_card_entry (id, gift_card_id, kind, amount_minor, key, order_id, reason, actor, at)
+    SELECT :id, card.id, :kind, :amount, :key, :order_id, :reason, :actor, :now FROM card
+    RETURNING id
+    """
+)
+
+
+def number_of(gift_card_id: UUID) -> str:
+    """The number its holder shows: 15 characters and a check character, e.g. ``7K2M-9QW4-XKAB-C3DE``."""
+    secret = config.current().secret_key
+    digest = hmac.new(secret.encode(), f"gift-card:{gift_card_id}".encode(), hashlib.sha256).digest()
+    number, body = int.from_bytes(digest, "big"), ""
+    for _ in range(NUMBER_CHARACTERS - 1):
+        number, digit = divmod(number, len(ALPHABET))
+        body += ALPHABET[digit]
+    return "-".join(_grouped(body + check_character(body)))
+
+
+def _grouped(body: str) -> list[str]:
+    return [body[at : at + 4] for at in range(0, len(body), 4)]
+
+
+def find(session: Session, *, number: str) -> GiftCardFacts:
+    """The card of that number, in any spelling.
+
+    Raises:
+        GiftCardUnknown: there is none; a mistyped number is not looked up.
+    """
+    compact = "".join(c for c in unicodedata.normalize("NFKC", number).upper() if c.isalnum())
+    found = None
+    if len(compact) == NUMBER_CHARACTERS and is_valid(compact):
+        found = queries.by_fingerprint(session, code_hash=fingerprint(config.current().secret_key, compact))
+    if found is None:
+        raise GiftCardUnknown(errors=[{"field": "gift_card", "code": "unknown", "detail": "Check the number"}])
+    return found
+
+
+def issue(
+    session: Session,
+    *,
+    kind: str = GIFT_CARD,
+    amount_minor: int,
+    currency: str,
+    customer_id: UUID | None = None,
+    order_id: UUID | None = None,
+    expires_at: datetime | None = None,
+    external_reference: str | None = None,
+    reason: str = "",
+    key: str | None = None,
+    actor: str,
+    now: datetime,
+) -> Issued:
+    """A new card with `amount_minor` (>= 0) on it. `kind` is gift_card or store_credit (bound to its customer)."""
+    if amount_minor < 0:
+        raise ValueError("a card is issued with zero or more")
+    card_id = new_id()
+    number = number_of(card_id)
+    compact = number.replace("-", "")
+    row = {"id": card_id, "kind": kind, "code_hash": fingerprint(config.current().secret_key, compact)}
+    row |= {"hint": compact[-HINT_CHARACTERS:], "customer_id": customer_id, "currency": currency}
+    row |= {"expires_at": expires_at, "external_reference": external_reference, "now": now}
+    session.execute(_ISSUE, row)
+    if amount_minor:
+        _move(
+            session,
+            gift_card_id=card_id,
+            kind="issue",
+            amount_minor=amount_minor,
+            order_id=order_id,
+            reason=reason,
+            key=key or f"issue:{card_id}",
+            actor=actor,
+            now=now,
+        )
+    event = GiftCardIssued(
+        gift_card_id=card_id, customer_id=customer_id, kind=kind, amount_minor=amount_minor, currency=currency
+    )
+    outbox.publish(session, event, actor=actor, now=now)
+    return Issued(card_id, number)
+
+
+def spend(
+    session: Session,
+    *,
+    gift_card_id: UUID,
+    amount_minor: int,
+    currency: str,
+    order_id: UUID,
+    key: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Take `amount_minor` (> 0) off the card for an order. Repeating it with its key changes nothing.
+
+    Raises:
+        GiftCardShort, GiftCardBlocked, GiftCardExpired, GiftCardCurrency: nothing was taken.
+    """
+    if amount_minor <= 0:
+        raise ValueError("a card pays more than nothing")
+    card = queries.lock_card(session, gift_card_id=gift_card_id)
+    if card.state == "blocked":
+        raise GiftCardBlocked
+    if card.expires_at is not None and card.expires_at <= now:
+        raise GiftCardExpired
+    if card.currency != currency:
+        raise GiftCardCurrency
+    moved = _move(
+        session,
+        gift_card_id=gift_card_id,
+        kind="spend",
+        amount_minor=-amount_minor,
+        order_id=order_id,
+        reason="",
+        key=key,
+        actor=actor,
+        now=now,
+    )
+    if not moved and not queries.entry_exists(session, key=key):
+        balance = {"amount_minor": card.balance_minor, "currency": card.currency}
+        raise GiftCardShort(balance=balance, requested={"amount_minor": amount_minor, "currency": currency})
+
+
+def refund(
+    session: Session,
+    *,
+    gift_card_id: UUID,
+    amount_minor: int,
+    order_id: UUID | None,
+    reason: str = "",
+    key: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Put `amount_minor` (>= 0) back onto the card, blocked and expired ones too: it is the holder's. Once by its key."""
+    if amount_minor:
+        _move(
+            session,
+            gift_card_id=gift_card_id,
+            kind="refund",
+            amount_minor=amount_minor,
+            order_id=order_id,
+            reason=reason,
+            key=key,
+            actor=actor,
+            now=now,
+        )
+
+
+def _move(
+    session: Session,
+    *,
+    gift_card_id: UUID,
+    kind: str,
+    amount_minor: int,
+    order_id: UUID | None,
+    reason: str,
+    key: str,
+    actor: str,
+    now: datetime,
+) -> bool:
+    row = {"id": new_id(), "gift_card_id": gift_card_id, "kind": kind, "amount": amount_minor, "order_id": order_id}
+    row |= {"reason": reason, "key": key, "actor": actor, "now": now}
+    return session.execute(_MOVE, row).scalar_one_or_none() is not None
