@@ -184,6 +184,23 @@ def open_parts(
             "amounts": [worth for _, worth in lines.values()],
         }
         session.execute(_LINES, {"refund_id": refund_id, "ids": list(lines), "because": because, **amounts})
+    waiting = _give(session, order, shares, refund_id=refund_id, elsewhere=elsewhere, actor=actor, now=now)
+    if to_gift_card is not None:
+        key = f"refund:{refund_id}"
+        gift_cards.refund(
+            session, gift_card_id=to_gift_card, amount_minor=amount, order_id=order.id, key=key, actor=actor, now=now
+        )
+    if waiting:
+        touch_order(session, order_id=order.id)
+    else:
+        close(session, refund_id=refund_id, now=now)
+    return Opened(refund_id, amount, points, waiting)
+
+
+def _give(
+    session: Session, order: OrderFacts, shares: Shares, *, refund_id: UUID, elsewhere: bool, actor: str, now: datetime
+) -> int:
+    """Book each share; returns how many wait for the card network. `elsewhere`: no tender is asked for its share."""
     waiting = 0
     for payment, share in shares:
         asked = payment.tender == "card" and not elsewhere
@@ -209,16 +226,7 @@ def open_parts(
                 actor=actor,
                 now=now,
             )
-    if to_gift_card is not None:
-        key = f"refund:{refund_id}"
-        gift_cards.refund(
-            session, gift_card_id=to_gift_card, amount_minor=amount, order_id=order.id, key=key, actor=actor, now=now
-        )
-    if waiting:
-        touch_order(session, order_id=order.id)
-    else:
-        close(session, refund_id=refund_id, now=now)
-    return Opened(refund_id, amount, points, waiting)
+    return waiting
 
 
 def _book(
