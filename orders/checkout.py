@@ -133,6 +133,7 @@ def place(
         demands=[
             Demand(variant_id=line.variant_id, location_id=place_.id, quantity=line.quantity, line_id=line_id)
             for line, line_id in zip(priced.lines, draft.line_ids, strict=True)
+            if line.variant_id is not None
         ],
         held_for=wish.cart_id,
         channel=draft.channel,

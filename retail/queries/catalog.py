@@ -28,6 +28,7 @@ class Offer:
     currency: str
     tax_inclusive: bool
     tax_rate_bp: int
+    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class VariantName:
 
 _OFFERS = f"""
     SELECT v.id AS variant_id, v.sku, v.title, v.title_ja, price.amount_minor AS unit_price_minor,
-           list.currency, list.tax_inclusive, tax.rate_bp AS tax_rate_bp
+           list.currency, list.tax_inclusive, tax.rate_bp AS tax_rate_bp, p.category
     FROM channel AS c
     JOIN price_list AS list ON list.id = c.price_list_id
     LEFT JOIN location AS l ON l.id = CAST(:location_id AS uuid)
