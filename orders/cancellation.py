@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from inventory import reservations
 from loyalty import ledger
 from orders import attempts, queries, refund_ledger, settlement, tenders
+from orders.changing.rules import require_may_cancel
 from orders.ownership import order_for
 from orders.queries import payments as payment_queries
 from orders.queries.payments import OrderFacts, PartFacts, PaymentFacts
@@ -67,7 +68,7 @@ def cancel(*, order: str, reason: str, caller: Principal, claim: Claim | None, n
 
     Raises:
         NotFound: there is no such order, or it is another's or another store's.
-        TooLateToCancel: see there; nothing was changed.
+        TooLateToCancel: see there; NotAllowed: the shop's rules forbid it. Nothing was changed.
     """
     with db.transaction() as session:
         if claim is not None:
@@ -107,6 +108,7 @@ def call_off(session: Session, *, order_id: UUID, reason: str, caller: Principal
     if facts.cancelled_at is not None:
         return False
     _require_cancellable(facts, parts, caller)
+    require_may_cancel(session, order_id=order_id, reason=reason)
     payments = payment_queries.lock_payments(session, order_id=order_id)
     actor = caller.actor
     given = {"order_id": order_id, "reason": reason, "called_off": settlement.CALLED_OFF, "now": now}

@@ -21,6 +21,8 @@ PERMISSIONS = frozenset(
         "orders.place",
         "orders.read",
         "orders.cancel",
+        "orders.change",
+        "orders.policy",
         "orders.refund",
         "pickups.read",
         "pickups.work",
@@ -43,6 +45,7 @@ _AGENT = _LOOK | {
     "customers.read",
     "customers.write",
     "orders.cancel",
+    "orders.change",
     "orders.refund",
     "pickups.read",
     "support.read",
@@ -51,7 +54,7 @@ _AGENT = _LOOK | {
 
 ROLES: Mapping[str, frozenset[str]] = {
     "associate": _ASSOCIATE,
-    "manager": _ASSOCIATE | {"stock.write", "stock.approve", "orders.cancel", "orders.refund"},
+    "manager": _ASSOCIATE | {"stock.write", "stock.approve", "orders.cancel", "orders.change", "orders.refund"},
     "agent": _AGENT,
     "supervisor": _AGENT | {"deliveries.manage"},
     "analyst": _LOOK,

@@ -74,6 +74,7 @@ MESSAGE_STATES: Words = {
 }
 EVENTS: Words = {
     "OrderPlaced": N_("Order placed"),
+    "OrderChanged": N_("Order changed"),
     "OrderCancelled": N_("Order cancelled"),
     "OrderRefunded": N_("Order refunded"),
     "AllocationShort": N_("Goods turned out to be missing"),

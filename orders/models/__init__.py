@@ -1,6 +1,7 @@
 """Carts, orders, fulfillments, payments, returns, and what other systems told us about them."""
 
 from orders.models.cart import Cart, CartLine
+from orders.models.changes import OrderChange, OrderPolicy
 from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
@@ -16,7 +17,9 @@ __all__ = [
     "HistoryImport",
     "HistoryLine",
     "Order",
+    "OrderChange",
     "OrderLine",
+    "OrderPolicy",
     "Payment",
     "PaymentEntry",
     "PaymentMethod",

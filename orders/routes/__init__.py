@@ -1,5 +1,5 @@
 """The API of this package: carts, orders, pickups and payments."""
 
-from orders.routes import carts, orders, payments, pickups
+from orders.routes import carts, changes, orders, payments, pickups
 
-BLUEPRINTS = [*carts.BLUEPRINTS, *orders.BLUEPRINTS, *pickups.BLUEPRINTS, *payments.BLUEPRINTS]
+BLUEPRINTS = [*carts.BLUEPRINTS, *changes.BLUEPRINTS, *orders.BLUEPRINTS, *pickups.BLUEPRINTS, *payments.BLUEPRINTS]
