@@ -3,7 +3,7 @@
 Whoever changes a document locks its row first, then the levels that it touches, all of them sorted and at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,10 +121,11 @@ def book(
     cause: str,
     cause_id: UUID,
     key: str | None,
+    first: Callable[[], None] | None = None,
     actor: str,
     now: datetime,
 ) -> None:
-    """Take units in: the fit ones become available (and fill what waits for them), the damaged ones unavailable.
+    """Take units in: the fit ones become available (and fill what waits for them, after `first`), the damaged ones unavailable.
 
     `arrived` names each variant once. `key` makes a receipt happen once, however late it is repeated.
 
@@ -149,6 +150,7 @@ def book(
                 cause=cause,
                 cause_id=cause_id,
                 bucket=bucket,
+                first=first if bucket == "available" else None,
                 actor=actor,
                 now=now,
             )

@@ -1,6 +1,6 @@
 """What this package does when the time comes."""
 
-from orders import payments, webhooks
+from orders import no_shows, payments, substitutes, webhooks
 from retail.kernel import clock
 from retail.kernel.worker import Job
 
@@ -20,8 +20,20 @@ def warn_about_expiring_authorizations() -> int:
     return payments.warn_expiring(now=clock.now())
 
 
+def expire_pickups() -> int:
+    """Put back for sale what nobody came for, and pay it back."""
+    return no_shows.expire_due(now=clock.now())
+
+
+def expire_substitutes() -> int:
+    """End the questions about substitutes that nobody answered."""
+    return substitutes.expire_due(now=clock.now())
+
+
 JOBS: list[Job] = [
     Job("orders.settle_payments", settle_payments, every_seconds=5),
     Job("orders.process_webhooks", process_webhooks, every_seconds=1),
     Job("orders.warn_about_expiring_authorizations", warn_about_expiring_authorizations, every_seconds=86_400),
+    Job("orders.expire_pickups", expire_pickups, every_seconds=60),
+    Job("orders.expire_substitutes", expire_substitutes, every_seconds=60),
 ]

@@ -10,6 +10,7 @@ from orders.queries.carts import CartFacts, cart_facts
 from orders.queries.orders import order_key
 from orders.queries.payments import owner_of
 from orders.queries.pickups import pickup_dict
+from orders.queries.shortfalls import order_of_part as order_id_of_part
 from retail import queries as ground
 from retail.kernel.auth import CUSTOMER, STAFF, Principal
 from retail.kernel.errors import Invalid, NotFound
@@ -99,4 +100,16 @@ def pickup_of(session: Session, *, fulfillment_id: UUID, caller: Principal) -> d
     if found is None:
         raise NotFound
     caller.require_location(found["location"]["id"])
+    return found
+
+
+def order_of_part(session: Session, *, fulfillment_id: UUID) -> UUID:
+    """The order that a fulfillment is part of.
+
+    Raises:
+        NotFound: there is no such fulfillment.
+    """
+    found = order_id_of_part(session, fulfillment_id=fulfillment_id)
+    if found is None:
+        raise NotFound
     return found

@@ -63,18 +63,12 @@ def worth(*, total_minor: int, quantity: int, before: int, units: int) -> int:
     return total_minor * (before + units) // quantity - total_minor * before // quantity
 
 
-_CANCELLED = text(
-    """
-    UPDATE order_line AS l SET cancelled_quantity = l.cancelled_quantity + part.units
+_UNITS = """
+    UPDATE order_line AS l SET {column} = l.{column} + part.units
     FROM unnest(CAST(:ids AS uuid[]), CAST(:units AS integer[])) AS part (id, units) WHERE l.id = part.id
-    """
-)
-_RETURNED = text(
-    """
-    UPDATE order_line AS l SET refunded_quantity = l.refunded_quantity + part.units
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:units AS integer[])) AS part (id, units) WHERE l.id = part.id
-    """
-)
+"""
+_CANCELLED = text(_UNITS.format(column="cancelled_quantity"))
+_RETURNED = text(_UNITS.format(column="refunded_quantity"))
 _RELEASE = text(
     """
     UPDATE payment SET released_minor = released_minor + :amount, updated_at = :now,
@@ -99,11 +93,19 @@ _UNASK = text(
 
 
 def give_up(
-    session: Session, *, order_id: UUID, lines: Mapping[UUID, int], reason: str, actor: str, now: datetime
+    session: Session,
+    *,
+    order_id: UUID,
+    lines: Mapping[UUID, int],
+    instead_minor: int = 0,
+    reason: str,
+    actor: str,
+    now: datetime,
 ) -> GivenUp:
     """Units that never go to the customer ({order line: units}): called off, short, not fetched. They are not paid for.
 
-    When no goods are left, the order's fees go with them. Stock and fulfillments are the caller's.
+    When no goods are left, the order's fees go with them. Stock and fulfillments are the caller's. `instead_minor`: so much
+    pays for other units in their place, which are on the order already.
 
     Raises:
         MoreThanLeft: fewer units are left; nothing was changed. PaymentBusy: a capture is under way.
@@ -116,7 +118,8 @@ def give_up(
     return _reduce(
         session,
         order,
-        sum(parts.values()),
+        sum(parts.values()) - instead_minor,
+        kept_minor=instead_minor,
         lines={line_id: (units, parts[line_id]) for line_id, units in wanted.items()},
         because=CANCELLED,
         reason=reason,

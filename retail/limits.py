@@ -38,6 +38,8 @@ HOLD_SECONDS_LONGEST = 60 * 60
 # Pickup
 PICKUP_CODE_ATTEMPTS = 5
 PICKUP_CODE_ATTEMPT_WINDOW_SECONDS = 900
+NO_SHOW_GRACE_HOURS = 12  # after the collect-by moment, before the goods are for sale again
+SUBSTITUTE_HOURS = 24  # how long a customer is asked whether another article will do
 
 # Catalog and stores
 VARIANTS_PER_PRODUCT = 200

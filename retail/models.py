@@ -127,7 +127,11 @@ class Channel(Base):
 
 
 class Location(Base):
-    """A store or a warehouse: its zone, hours and pickup promise."""
+    """A store or a warehouse: its zone, hours and pickup promise.
+
+    `shortfall_policy` says what becomes of goods that turn out to be missing: somebody is asked, they are taken from
+    another location if one has them, or the customer gets the money back.
+    """
 
     __tablename__ = "location"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -141,6 +145,7 @@ class Location(Base):
     tax_region: Mapped[str]
     pickup_enabled: Mapped[bool] = mapped_column(server_default="false")
     pickup_lead_minutes: Mapped[int] = mapped_column(server_default="120")
+    shortfall_policy: Mapped[str] = mapped_column(server_default="ask")
     pickup_keep_days: Mapped[int] = mapped_column(server_default="7")
     capture_at: Mapped[str] = mapped_column(server_default="collected")
     version: Mapped[int] = mapped_column(server_default="1")
@@ -153,6 +158,7 @@ class Location(Base):
         CheckConstraint("pickup_lead_minutes BETWEEN 0 AND 10080", name="pickup_lead_minutes"),
         CheckConstraint("pickup_keep_days BETWEEN 1 AND 60", name="pickup_keep_days"),
         CheckConstraint("capture_at IN ('placed', 'ready', 'collected')", name="capture_at"),
+        CheckConstraint("shortfall_policy IN ('ask', 'resource', 'refund')", name="shortfall_policy"),
     )
 
 

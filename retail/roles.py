@@ -26,6 +26,9 @@ PERMISSIONS = frozenset(
         "orders.refund",
         "pickups.read",
         "pickups.work",
+        "pickups.move",
+        "pickups.expire",
+        "shortfalls.resolve",
         "points.read",
         "me",
         "support.read",
@@ -34,27 +37,34 @@ PERMISSIONS = frozenset(
         "till.sell",
     ]
 )
-CUSTOMER_PERMISSIONS = frozenset({"me", "carts.write", "orders.place", "catalog.read", "stores.read", "stock.read"})
+CUSTOMER_PERMISSIONS = frozenset(
+    {"me", "carts.write", "orders.place", "catalog.read", "stores.read", "stock.read", "pickups.move"}
+)
 # stock.work is what everybody in a store does (receive, ship and take in transfers, enter counts, set damaged goods aside);
 # stock.write also changes numbers, limits and rules; stock.approve lets a large difference of a count through.
 GRANTABLE = PERMISSIONS - {"me"}  # `me` is what only a customer has
 
 _LOOK = frozenset({"catalog.read", "stores.read", "stock.read", "orders.read", "points.read"})
-_ASSOCIATE = _LOOK | {"pickups.read", "pickups.work", "carts.write", "orders.place", "till.sell", "stock.work"}
-_AGENT = _LOOK | {
-    "customers.read",
-    "customers.write",
-    "orders.cancel",
-    "orders.change",
-    "orders.refund",
-    "pickups.read",
-    "support.read",
-    "support.write",
-}
+_RESOLVE = frozenset({"pickups.read", "pickups.move", "shortfalls.resolve"})
+_ASSOCIATE = _LOOK | _RESOLVE | {"pickups.work", "carts.write", "orders.place", "till.sell", "stock.work"}
+_AGENT = (
+    _LOOK
+    | _RESOLVE
+    | {
+        "customers.read",
+        "customers.write",
+        "orders.cancel",
+        "orders.change",
+        "orders.refund",
+        "support.read",
+        "support.write",
+    }
+)
 
 ROLES: Mapping[str, frozenset[str]] = {
     "associate": _ASSOCIATE,
-    "manager": _ASSOCIATE | {"stock.write", "stock.approve", "orders.cancel", "orders.change", "orders.refund"},
+    "manager": _ASSOCIATE
+    | {"stock.write", "stock.approve", "orders.cancel", "orders.change", "orders.refund", "pickups.expire"},
     "agent": _AGENT,
     "supervisor": _AGENT | {"deliveries.manage"},
     "analyst": _LOOK,

@@ -12,7 +12,9 @@ from retail.kernel.db import Base
 
 class Transfer(Base):
     """draft -> ready (allocated at the origin) -> in_transit -> partly_received -> received; cancelled from any but the last.
-    Cancelled in transit, what is on its way either comes back (``return``) or is given up (``shrink``)."""
+    Cancelled in transit, what is on its way either comes back (``return``) or is given up (``shrink``).
+
+    `promised_to`: these very units were promised to an order before they left, and are promised to it where they arrive."""
 
     __tablename__ = "transfer"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -23,6 +25,7 @@ class Transfer(Base):
     due_at: Mapped[datetime | None]
     note: Mapped[str] = mapped_column(server_default="")
     cancel_choice: Mapped[str | None]
+    promised_to: Mapped[uuid.UUID | None]
     version: Mapped[int] = mapped_column(server_default="1")
     created_by: Mapped[str]
     created_at: Mapped[datetime]

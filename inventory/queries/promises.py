@@ -55,6 +55,31 @@ _WAITS = text(
                    WHERE owner_id = :owner_id AND line_id = ANY(CAST(:line_ids AS uuid[])) AND (state = 'short' OR backordered > 0))
     """
 )
+# Of a bundle as many units are missing as its scarcest component lacks: who has a box without its cup has no box.
+_MISSING = text(
+    """
+    SELECT line_id, location_id, CAST(max(units) AS integer) AS units
+    FROM (SELECT line_id, location_id, variant_id, ceil(sum(quantity)::numeric / max(per_unit)) AS units
+          FROM (SELECT * FROM reservation WHERE owner_id = :owner_id OFFSET 0) AS own
+          WHERE state = 'short' AND line_id IS NOT NULL GROUP BY line_id, location_id, variant_id) AS part
+    GROUP BY line_id, location_id
+    """
+)
+_COMPONENTS = text(
+    """
+    SELECT DISTINCT own.line_id, variant.sku, own.variant_id, own.per_unit
+    FROM (SELECT * FROM reservation WHERE owner_id = :owner_id OFFSET 0) AS own JOIN variant ON variant.id = own.variant_id
+    WHERE own.state IN ('allocated', 'short') AND own.location_id = :location_id AND own.line_id = ANY(CAST(:line_ids AS uuid[]))
+    """
+)
+_SENT = text(
+    """
+    SELECT DISTINCT own.line_id, own.variant_id, own.per_unit
+    FROM (SELECT * FROM reservation WHERE owner_id = :owner_id OFFSET 0) AS own
+    WHERE own.state = 'consumed' AND own.location_id = :location_id AND own.line_id = ANY(CAST(:line_ids AS uuid[]))
+    ORDER BY own.variant_id
+    """
+)
 _SHORTAGES = text(
     """
     SELECT promised.id, CASE promised.state WHEN 'short' THEN 'short' ELSE 'backordered' END AS state,
@@ -131,6 +156,35 @@ def waits(session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID
     """Whether units of these lines are not here: backordered, or short."""
     found: bool = session.execute(_WAITS, {"owner_id": owner_id, "line_ids": list(line_ids)}).scalar_one()
     return found
+
+
+def missing(session: Session, *, owner_id: uuid.UUID) -> dict[Key, int]:
+    """How many units of each line turned out to be missing, by (line_id, location_id). One statement."""
+    rows = session.execute(_MISSING, {"owner_id": owner_id})
+    return {(row.line_id, row.location_id): row.units for row in rows}
+
+
+def components_promised(
+    session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID], location_id: uuid.UUID
+) -> dict[uuid.UUID, dict[str, tuple[uuid.UUID, int]]]:
+    """What lies on the shelf for these lines at a location: ``{line_id: {sku: (variant_id, units of it in one of the line)}}``.
+    Of a bundle, its components. One statement."""
+    answer: dict[uuid.UUID, dict[str, tuple[uuid.UUID, int]]] = {}
+    given = {"owner_id": owner_id, "line_ids": list(line_ids), "location_id": location_id}
+    for row in session.execute(_COMPONENTS, given):
+        answer.setdefault(row.line_id, {})[row.sku] = (row.variant_id, row.per_unit)
+    return answer
+
+
+def components_sent(
+    session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID], location_id: uuid.UUID
+) -> dict[uuid.UUID, list[tuple[uuid.UUID, int]]]:
+    """What left a location for these lines: ``{line_id: [(variant_id, units of it in one of the line)]}``. One statement."""
+    answer: dict[uuid.UUID, list[tuple[uuid.UUID, int]]] = {}
+    given = {"owner_id": owner_id, "line_ids": list(line_ids), "location_id": location_id}
+    for row in session.execute(_SENT, given):
+        answer.setdefault(row.line_id, []).append((row.variant_id, row.per_unit))
+    return answer
 
 
 def shortages(

@@ -34,7 +34,7 @@ ARRIVING = """
     SELECT line.variant_id, transfer.to_location_id, transfer.due_at, line.outstanding, 'transfer', transfer.reference, NULL
     FROM transfer_line AS line
     JOIN transfer ON transfer.id = line.transfer_id
-    WHERE line.outstanding > 0 AND transfer.state IN ('in_transit', 'partly_received') AND {which}
+    WHERE line.outstanding > 0 AND transfer.state IN ('in_transit', 'partly_received') AND transfer.promised_to IS NULL AND {which}
 """
 # Arrays in sub-selects: the planner must not plan anew for each length.
 _INCOMING = Hot(

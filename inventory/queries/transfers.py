@@ -15,7 +15,7 @@ TRANSFER_PREFIX = "TR"
 
 _LOCK = text(
     """
-    SELECT id, reference, from_location_id, to_location_id, state, version FROM transfer
+    SELECT id, reference, from_location_id, to_location_id, state, version, promised_to FROM transfer
     WHERE id = :id OR reference = :reference FOR UPDATE
     """
 )
@@ -89,6 +89,7 @@ class LockedTransfer:
     to_location_id: uuid.UUID
     state: str
     version: int
+    promised_to: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ Whoever waits goes first: every change here that makes units free gives them to 
 the same transaction. So units that are free to a newcomer are units nobody waits for.
 """
 
+from inventory.reservations.arriving import Traveled, hand_on, promise_arrived
 from inventory.reservations.demands import (
     Demand,
     Key,
@@ -45,11 +46,14 @@ __all__ = [
     "NotReleased",
     "OutOfStock",
     "Promise",
+    "Traveled",
     "allocate",
     "consume",
     "expire_at",
     "expire_due",
+    "hand_on",
     "hold",
     "move",
+    "promise_arrived",
     "release",
 ]

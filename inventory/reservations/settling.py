@@ -209,6 +209,7 @@ def consume(
     quantities: Mapping[UUID, int] | None = None,
     location_id: UUID | None = None,
     cause: str = CONSUME,
+    cause_id: UUID | None = None,
     actor: str,
     now: datetime,
 ) -> None:
@@ -217,7 +218,7 @@ def consume(
 
     quantities: only so many units of each of these lines (of a bundle: its components, each with its share); the rest
     stays allocated, and what is short stays short. Goods that are not released yet leave for another location (any other
-    `cause`), not for a customer.
+    `cause`), not for a customer. `cause_id` names the document by which they leave; else the movements name the owner.
 
     Raises:
         NotAllocated: a line has nothing allocated (any more); no line was consumed.
@@ -231,9 +232,11 @@ def consume(
     if quantities is not None:
         _require_all_named(lines, quantities)
         params["ids"] = part(session, owner_id=owner_id, quantities=quantities, location_id=location_id)
-        _settle(session, statement=_CONSUME_PART, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
+        _settle(
+            session, statement=_CONSUME_PART, cause=cause, cause_id=cause_id or owner_id, actor=actor, now=now, **params
+        )
         return
-    _settle(session, statement=_CONSUME, cause=cause, cause_id=owner_id, actor=actor, now=now, **params)
+    _settle(session, statement=_CONSUME, cause=cause, cause_id=cause_id or owner_id, actor=actor, now=now, **params)
 
 
 def expire_due(session: Session, *, now: datetime, limit: int) -> int:

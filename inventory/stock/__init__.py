@@ -7,6 +7,7 @@ becomes free goes to those who wait for it, in the same transaction.
 
 from inventory.stock.adjusting import ADJUSTMENT_REASONS, FACTS, WrongDirection, adjust
 from inventory.stock.limits import set_limits
+from inventory.stock.picking import pick_failed
 from inventory.stock.places import (
     BundleHasNoStock,
     NoSuchLevel,
@@ -60,6 +61,7 @@ __all__ = [
     "level_of",
     "locate",
     "open_levels",
+    "pick_failed",
     "put_back",
     "rebuild",
     "receive",

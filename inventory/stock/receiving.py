@@ -1,7 +1,7 @@
 """What comes in: receipts, goods that come back, levels opened before there is anything to put there."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
@@ -88,10 +88,12 @@ def receive(
     cause_id: uuid.UUID | None = None,
     bucket: str = AVAILABLE,
     reason: str | None = None,
+    first: Callable[[], None] | None = None,
     actor: str,
     now: datetime,
 ) -> None:
-    """Goods came in: ``(variant_id, quantity)`` each; lines of one variant are added up. Whoever waits for them gets them.
+    """Goods came in: ``(variant_id, quantity)`` each; lines of one variant are added up. Whoever waits for them gets them,
+    after `first`, which runs under the locks of the levels, for whom these very units were promised before.
 
     bucket: ``available``, or ``unavailable`` for goods that arrived unfit for sale. `cause` and `cause_id` name what
     brought them (``receive``, ``transfer``, ``count`` ... and its document).
@@ -123,6 +125,8 @@ def receive(
         raise
     if not added:
         raise AlreadyRecorded
+    if first is not None:
+        first()
     keys = [(row.variant_id, location_id) for row in added]
     arrived(session, keys=keys, opened={row.variant_id for row in added if row.opened}, actor=actor, now=now)
 

@@ -8,8 +8,9 @@ Everybody locks the transfer's row first. Of shipping twice at once, receiving t
 one waits, and finds a state from which it cannot go on.
 """
 
-from inventory.transfers.arriving import ChoiceNeeded, MoreThanOutstanding, cancel, receive
+from inventory.transfers.arriving import ChoiceNeeded, MoreThanOutstanding, PromisedToOrder, cancel, receive
 from inventory.transfers.drafting import SamePlace, Wanted, draft, edit
+from inventory.transfers.promised import send, take_in
 from inventory.transfers.reading import browse, view
 from inventory.transfers.shipping import (
     MoreThanRequested,
@@ -32,6 +33,7 @@ __all__ = [
     "NoSuchTransfer",
     "NotOnTransfer",
     "NothingToShip",
+    "PromisedToOrder",
     "SamePlace",
     "Shortfall",
     "Wanted",
@@ -41,6 +43,8 @@ __all__ = [
     "edit",
     "make_ready",
     "receive",
+    "send",
     "ship",
+    "take_in",
     "view",
 ]

@@ -1,6 +1,6 @@
 """The destination's part, and what becomes of units that do not arrive."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -20,6 +20,12 @@ class MoreThanOutstanding(Conflict):
     """More came in than is on its way; `errors` names each line with its sku, quantity and outstanding units."""
 
     code, title = "more_than_outstanding", "More than is on its way"
+
+
+class PromisedToOrder(Conflict):
+    """These units travel for one order: their arrival is recorded with its shipment to the store; `order_id` names it."""
+
+    code, title = "promised_to_order", "This transfer belongs to an order"
 
 
 class ChoiceNeeded(Invalid):
@@ -51,20 +57,26 @@ def receive(
     arrived: Sequence[Arrived],
     final: bool = False,
     key: str | None,
+    first: Callable[[], None] | None = None,
     caller: Principal,
     now: datetime,
 ) -> None:
     """Units came in at the destination: received when nothing is outstanding any more, else partly_received.
+
+    first: runs once they are booked in, before whoever waits there gets any. Of a transfer for an order, the order's
+    shipment gives it; nobody else takes these units in.
 
     final: nothing more will come; what is outstanding is given up (shrunk). `key` makes a receipt happen once, however
     late it is repeated.
 
     Raises:
         NoSuchTransfer: also for who is not at the destination. IllegalTransition.
-        MoreThanOutstanding: naming every line; documents.NothingArrived, DamagedExceeds; stock.AlreadyRecorded.
+        PromisedToOrder. MoreThanOutstanding: naming every line; documents.NothingArrived, DamagedExceeds; stock.AlreadyRecorded.
     """
     locked = lock(session, transfer=transfer, caller=caller, at="to_location_id")
     documents.require_step(TRANSITIONS, locked.state, "received")
+    if locked.promised_to is not None and first is None:
+        raise PromisedToOrder(order_id=str(locked.promised_to))
     totals = documents.added_up(arrived, final=final)
     lines = queries.transfer_lines(session, transfer_id=locked.id)
     _require_on_its_way(session, lines, arrived, totals)
@@ -85,6 +97,7 @@ def receive(
         cause=CAUSE,
         cause_id=locked.id,
         key=key,
+        first=first,
         actor=caller.actor,
         now=now,
     )
@@ -106,10 +119,12 @@ def cancel(
     ``return`` puts them back at the origin, ``shrink`` gives them up. What was received stays. The reason is added to the note.
 
     Raises:
-        NoSuchTransfer, IllegalTransition, ChoiceNeeded.
+        NoSuchTransfer, IllegalTransition, ChoiceNeeded, PromisedToOrder.
     """
     locked = lock(session, transfer=transfer, caller=caller)
     documents.require_step(TRANSITIONS, locked.state, "cancelled")
+    if locked.promised_to is not None:
+        raise PromisedToOrder(order_id=str(locked.promised_to))
     if locked.state == "ready":
         reservations.release(session, owner_id=locked.id, cause=CAUSE, actor=caller.actor, now=now)
     if locked.state in ("draft", "ready"):

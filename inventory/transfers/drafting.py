@@ -33,8 +33,8 @@ class Wanted:
 
 _DRAFT = text(
     """
-    INSERT INTO transfer (id, reference, from_location_id, to_location_id, due_at, note, created_by, created_at, updated_at)
-    VALUES (:id, :reference, :from_location_id, :to_location_id, :due_at, :note, :actor, :now, :now)
+    INSERT INTO transfer (id, reference, from_location_id, to_location_id, due_at, note, promised_to, created_by, created_at, updated_at)
+    VALUES (:id, :reference, :from_location_id, :to_location_id, :due_at, :note, CAST(:promised_to AS uuid), :actor, :now, :now)
     """
 )
 _DROP_LINES = text("DELETE FROM transfer_line WHERE transfer_id = :transfer_id")
@@ -61,6 +61,7 @@ def draft(
     lines: Sequence[Wanted],
     due_at: datetime | None = None,
     note: str = "",
+    promised_to: UUID | None = None,
     caller: Principal,
     now: datetime,
 ) -> str:
@@ -78,10 +79,10 @@ def draft(
     documents.require_distinct([line.variant_id for line in lines])
     transfer_id, reference = new_id(), new_reference(queries.TRANSFER_PREFIX)
     ends = {"from_location_id": from_location_id, "to_location_id": to_location_id}
-    row = ends | {"id": transfer_id, "reference": reference, "due_at": due_at, "note": note}
+    row = ends | {"id": transfer_id, "reference": reference, "due_at": due_at, "note": note, "promised_to": promised_to}
     session.execute(_DRAFT, row | {"actor": caller.actor, "now": now})
     _write_lines(session, transfer_id, lines)
-    locked = LockedTransfer(transfer_id, reference, from_location_id, to_location_id, "draft", 1)
+    locked = LockedTransfer(transfer_id, reference, from_location_id, to_location_id, "draft", 1, promised_to)
     tell(session, locked=locked, state="draft", actor=caller.actor, now=now)
     return reference
 

@@ -6,6 +6,7 @@ from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
 from orders.models.returns import HistoryImport, HistoryLine, Return, ReturnLine
+from orders.models.shortfalls import Shortfall, SubstituteProposal
 
 __all__ = [
     "Cart",
@@ -28,5 +29,7 @@ __all__ = [
     "RefundLine",
     "Return",
     "ReturnLine",
+    "Shortfall",
+    "SubstituteProposal",
     "WebhookInbox",
 ]

@@ -122,7 +122,7 @@ class Fulfillment(Base):
     """Line quantities that leave ONE location by one method (`fulfillment.TRANSITIONS` has how each may move).
 
     `location_id` is where its stock is promised, save for ship_to_store: there it is the store the customer comes to,
-    and `source_location_id` is where the goods come from. carry_out is born collected.
+    and `source_location_id` is where the goods come from; `transfer_id` brings them. carry_out is born collected.
     """
 
     __tablename__ = "fulfillment"
@@ -134,6 +134,7 @@ class Fulfillment(Base):
     state: Mapped[str]
     ready_by: Mapped[datetime | None]
     slot_at: Mapped[datetime | None]
+    transfer_id: Mapped[uuid.UUID | None]
     picker_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
     picking_at: Mapped[datetime | None]
     packed_at: Mapped[datetime | None]
@@ -164,6 +165,7 @@ class Fulfillment(Base):
             postgresql_where=sa.text("method = 'pickup' AND state IN ('allocated', 'picking', 'ready')"),
         ),
         Index("ix_fulfillment_location", "location_id", "id"),
+        Index("ix_fulfillment_collect_by", "collect_by", postgresql_where=sa.text("state = 'ready'")),
         CheckConstraint("(method = 'ship_to_store') = (source_location_id IS NOT NULL)", name="source"),
     )
 

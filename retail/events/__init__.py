@@ -4,6 +4,19 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar
 
+from retail.events.pickups import (
+    OrderEvent,
+    PickupEvent,
+    PickupExpired,
+    PickupMoved,
+    PickupShort,
+    ShortfallFilled,
+    ShortfallResolved,
+    StoreShipmentArrived,
+    StoreShipmentDispatched,
+    SubstituteAnswered,
+    SubstituteProposed,
+)
 from retail.events.stock import (
     AllocationFilled,
     AllocationMoved,
@@ -51,11 +64,16 @@ __all__ = [
     "PickupCodeIssued",
     "PickupCollected",
     "PickupEvent",
+    "PickupExpired",
+    "PickupMoved",
     "PickupPicking",
     "PickupReady",
+    "PickupShort",
     "PointsEarned",
     "PricesSet",
     "ProductChanged",
+    "ShortfallFilled",
+    "ShortfallResolved",
     "StaffChanged",
     "StockAdjusted",
     "StockCountChanged",
@@ -65,19 +83,13 @@ __all__ = [
     "StockLow",
     "StockRuleChanged",
     "StockSetAside",
+    "StoreShipmentArrived",
+    "StoreShipmentDispatched",
+    "SubstituteAnswered",
+    "SubstituteProposed",
     "SupplyPolicyChanged",
     "TransferChanged",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderEvent(Event):
-    """Anything that happened to one order."""
-
-    aggregate: ClassVar[str] = "order_id"
-    order_id: uuid.UUID
-    reference: str
-    customer_id: uuid.UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,14 +156,6 @@ class PaymentFailed(OrderEvent):
     """The card was declined; the order was cancelled."""
 
     code: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PickupEvent(OrderEvent):
-    """Anything that happened to one pickup."""
-
-    fulfillment_id: uuid.UUID
-    location_id: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from retail.schemas.texts import ChangeSchema, Code, Line, Text
 
 KINDS = ("store", "warehouse")
 CAPTURES = ("placed", "ready", "collected")
+SHORTFALL_POLICIES = ("ask", "resource", "refund")
 
 
 class HoursSchema(ma.Schema):
@@ -63,6 +64,7 @@ class LocationSchema(ma.Schema):
     pickup_lead_minutes = ma.fields.Integer(required=True)
     pickup_keep_days = ma.fields.Integer(required=True)
     capture_at = ma.fields.String(required=True, metadata={"enum": list(CAPTURES)})
+    shortfall_policy = ma.fields.String(required=True, metadata={"enum": list(SHORTFALL_POLICIES)})
     version = ma.fields.Integer(required=True)
     hours = ma.fields.List(ma.fields.Nested(HoursSchema), required=True)
     holidays = ma.fields.List(ma.fields.Nested(HolidaySchema), required=True)
@@ -81,6 +83,10 @@ class UpdateLocationSchema(ChangeSchema):
     pickup_lead_minutes = ma.fields.Integer(strict=True, validate=ma.validate.Range(0, 10_080))
     pickup_keep_days = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, 60))
     capture_at = ma.fields.String(validate=ma.validate.OneOf(CAPTURES))
+    shortfall_policy = ma.fields.String(
+        validate=ma.validate.OneOf(SHORTFALL_POLICIES),
+        metadata={"description": "What becomes of goods that are missing: ask, take them from elsewhere, or refund"},
+    )
     hours = ma.fields.List(ma.fields.Nested(HoursSchema), validate=ma.validate.Length(max=limits.HOURS_PER_LOCATION))
     holidays = ma.fields.List(
         ma.fields.Nested(HolidaySchema), validate=ma.validate.Length(max=limits.HOLIDAYS_PER_LOCATION)
