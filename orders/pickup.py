@@ -85,7 +85,7 @@ _READY = text(
         UPDATE fulfillment SET state = 'ready', ready_at = :now, collect_by = :collect_by, version = version + 1
         WHERE id = :id RETURNING order_id
     ), picked AS (
-        UPDATE fulfillment_line SET picked = quantity - short WHERE fulfillment_id = :id
+        UPDATE fulfillment_line SET picked = quantity - short - cancelled WHERE fulfillment_id = :id
     )
     UPDATE "order" SET version = version + 1 WHERE id IN (SELECT order_id FROM moved)
     """
@@ -129,32 +129,33 @@ def start_picking(session: Session, *, fulfillment_id: UUID, caller: Principal, 
         NotFound: no such pickup, or another store's.
         IllegalTransition: it is past picking.
     """
-    locked = _lock(session, fulfillment_id, caller)
+    locked = _lock(session, fulfillment_id, caller, at_source=True)
     if locked.state != "picking":
-        require_step(locked.state, "picking")
+        require_step(locked.state, "picking", method=locked.method)
         session.execute(_PICKING, {"id": locked.id, "now": now})
         outbox.publish(session, PickupPicking(**_keys(locked)), actor=caller.actor, now=now)
     return _pickup(session, locked.id)
 
 
 def mark_ready(session: Session, *, fulfillment_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
-    """picking -> ready: everything is picked, the collect-by day is set, the code is issued and the customer is told.
+    """picking (or arrived at the store) -> ready: everything that is not missing is picked, the collect-by day is set, the code is issued and the customer is told.
 
     Where cards are charged when ready, the capture is prepared here and made by `payments.capture` after the commit.
 
     Raises:
         NotFound: no such pickup, or another store's.
         IllegalTransition: it is not being picked.
-        GoodsMissing: some of its goods are not here.
+        GoodsMissing: some of what is to be handed over is not here; or all of it is missing.
     """
     locked = _lock(session, fulfillment_id, caller)
     if locked.state != "ready":
-        require_step(locked.state, "ready")
+        require_step(locked.state, "ready", method=locked.method)
         facts = ground.pickup_location(session, location=locked.location_id)
         if facts is None:
             raise NotFound
         units = pickup_queries.handover_facts(session, fulfillment_id=locked.id, order_id=locked.order_id).units
-        if stock_queries.waits(session, owner_id=locked.order_id, line_ids=list(units)):
+        place = locked.location_id
+        if not units or stock_queries.lacks(session, owner_id=locked.order_id, location_id=place, units=units):
             raise GoodsMissing
         collect_by = stores.collect_by(facts, now)
         session.execute(_READY, {"id": locked.id, "now": now, "collect_by": collect_by})
@@ -194,7 +195,7 @@ def collect(
     locked = _lock(session, fulfillment_id, caller)
     if locked.state == "collected":
         raise AlreadyCollected(collected_at=None if locked.collected_at is None else locked.collected_at.isoformat())
-    require_step(locked.state, "collected")
+    require_step(locked.state, "collected", method=locked.method)
     proof, refusal = _check(session, locked, code=code, token=token, identity=identity, now=now)
     if refusal is not None:
         return Handover(_pickup(session, locked.id), refusal)
@@ -264,11 +265,13 @@ def fingerprint_of(typed: str) -> str | None:
     return fingerprint(secret, scanned) if len(scanned) == 40 and scanned.isascii() and scanned.isalnum() else None
 
 
-def _lock(session: Session, fulfillment_id: UUID, caller: Principal) -> LockedPickup:
+def _lock(session: Session, fulfillment_id: UUID, caller: Principal, *, at_source: bool = False) -> LockedPickup:
+    """`at_source`: what comes from elsewhere is worked on where it comes from."""
     locked = pickup_queries.lock_pickup(session, fulfillment_id=fulfillment_id)
     if locked is None:
         raise NotFound
-    caller.require_location(locked.location_id)
+    source = locked.source_location_id if at_source else None
+    caller.require_location(source or locked.location_id)
     return locked
 
 
@@ -316,6 +319,7 @@ def _hand_over(
         session,
         owner_id=locked.order_id,
         line_ids=line_ids,
+        quantities=facts.units if facts.parted else None,
         location_id=locked.location_id,
         actor=actor,
         now=now,

@@ -1,7 +1,7 @@
 """Who waits for goods, and since when. Callers that decide by the answer hold the locks of the levels."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,19 @@ _WAITS = text(
     """
     SELECT EXISTS (SELECT FROM reservation
                    WHERE owner_id = :owner_id AND line_id = ANY(CAST(:line_ids AS uuid[])) AND (state = 'short' OR backordered > 0))
+    """
+)
+_LACKS = text(
+    """
+    SELECT NOT coalesce(bool_and(coalesce(enough, false)), true)
+    FROM unnest(CAST(:line_ids AS uuid[]), CAST(:units AS integer[])) AS wanted (line_id, units)
+    LEFT JOIN LATERAL (
+        SELECT bool_and(here >= wanted.units) AS enough
+        FROM (SELECT sum(CASE state WHEN 'allocated' THEN quantity - backordered ELSE 0 END) / max(per_unit) AS here
+              FROM (SELECT * FROM reservation WHERE owner_id = :owner_id OFFSET 0) AS own
+              WHERE own.line_id = wanted.line_id AND own.location_id = :location_id AND own.state IN ('allocated', 'short')
+              GROUP BY own.variant_id) AS part
+    ) AS here ON true
     """
 )
 # Of a bundle as many units are missing as its scarcest component lacks: who has a box without its cup has no box.
@@ -155,6 +168,13 @@ def open_promises(
 def waits(session: Session, *, owner_id: uuid.UUID, line_ids: Sequence[uuid.UUID]) -> bool:
     """Whether units of these lines are not here: backordered, or short."""
     found: bool = session.execute(_WAITS, {"owner_id": owner_id, "line_ids": list(line_ids)}).scalar_one()
+    return found
+
+
+def lacks(session: Session, *, owner_id: uuid.UUID, location_id: uuid.UUID, units: Mapping[uuid.UUID, int]) -> bool:
+    """Whether fewer than ``{line_id: units}`` are promised and here; of a bundle, each component with its share."""
+    given = {"owner_id": owner_id, "location_id": location_id, "line_ids": list(units), "units": list(units.values())}
+    found: bool = session.execute(_LACKS, given).scalar_one()
     return found
 
 

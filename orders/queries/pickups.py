@@ -27,7 +27,7 @@ PICKUP_SQL = """
         FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id
         WHERE fl.fulfillment_id = f.id), '[]'))"""
 _FROM = """FROM fulfillment AS f JOIN "order" AS o ON o.id = f.order_id JOIN location AS s ON s.id = f.location_id"""
-_ONE = text(f"SELECT {PICKUP_SQL} {_FROM} WHERE f.id = :fulfillment_id AND f.method = 'pickup'")
+_ONE = text(f"SELECT {PICKUP_SQL} {_FROM} WHERE f.id = :fulfillment_id AND f.method IN ('pickup', 'ship_to_store')")
 
 
 def pickup_dict(session: Session, *, fulfillment_id: UUID) -> dict[str, Any] | None:
@@ -109,6 +109,8 @@ class LockedPickup:
     customer_id: UUID | None
     currency: str
     capture_at: str
+    method: str
+    source_location_id: UUID | None
 
 
 # The order first, then the fulfillment: the lock order of everything that changes both. Only locked columns are read
@@ -116,9 +118,9 @@ class LockedPickup:
 _LOCK = text(
     """
     SELECT f.id, f.order_id, f.location_id, f.state, f.version, f.collected_at, o.reference, o.customer_id, o.currency,
-           s.capture_at
+           s.capture_at, f.method, f.source_location_id
     FROM "order" AS o JOIN fulfillment AS f ON f.order_id = o.id JOIN location AS s ON s.id = f.location_id
-    WHERE f.id = :fulfillment_id AND f.method = 'pickup' AND o.confirmed_at IS NOT NULL
+    WHERE f.id = :fulfillment_id AND f.method IN ('pickup', 'ship_to_store') AND o.confirmed_at IS NOT NULL
     FOR UPDATE OF o, f
     """
 )
@@ -184,7 +186,10 @@ _HANDOVER = text(
             FROM fulfillment_line
             WHERE fulfillment_id = :fulfillment_id AND quantity - short - cancelled - collected > 0) AS units,
            coalesce((SELECT sum(amount_minor - released_minor) FROM payment
-                     WHERE order_id = :order_id AND tender = 'pay_at_pickup' AND state = 'pending'), 0) AS due_minor
+                     WHERE order_id = :order_id AND tender = 'pay_at_pickup' AND state = 'pending'), 0) AS due_minor,
+           EXISTS (SELECT FROM fulfillment WHERE order_id = :order_id AND id <> :fulfillment_id)
+             OR EXISTS (SELECT FROM fulfillment_line
+                        WHERE fulfillment_id = :fulfillment_id AND short + cancelled + collected > 0) AS parted
     """
 )
 
@@ -203,17 +208,19 @@ def code_taken(session: Session, *, code_hash: str, location_id: UUID, fulfillme
 
 @dataclass(frozen=True, slots=True)
 class HandoverFacts:
-    """What is to be handed over, ``{order line: units}``, and what is still to be paid, minor units."""
+    """What is to be handed over, ``{order line: units}``, and what is still to be paid, minor units. `parted`: a line is not
+    whole here, because of what is missing, called off or promised to another fulfillment of the order."""
 
     units: dict[UUID, int]
     due_minor: int
+    parted: bool
 
 
 def handover_facts(session: Session, *, fulfillment_id: UUID, order_id: UUID) -> HandoverFacts:
     """Read under `lock_pickup`."""
     row = session.execute(_HANDOVER, {"fulfillment_id": fulfillment_id, "order_id": order_id}).one()
     units = {UUID(line_id): quantity for line_id, quantity in (row.units or {}).items()}
-    return HandoverFacts(units, int(row.due_minor))
+    return HandoverFacts(units, int(row.due_minor), bool(row.parted))
 
 
 _moment = datetime.fromisoformat

@@ -8,12 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import stock
-from orders import handlers
 from retail.kernel import clock
-from retail.kernel.outbox import Published
 from tests.factories import Place, location, staff, variant
 from tests.factories.orders import Shop, account, events, level, payments, receive, shop, world
-from tests.factories.shortfalls import Api, Picked, key, parts, picking, promises
+from tests.factories.shortfalls import Api, Picked, deliver_events, key, parts, picking, promises
 from tests.inventory.books import balanced
 from tests.inventory.supplies import bundle
 
@@ -28,18 +26,6 @@ def resolve(api: Api, caller: Any, picked: Picked, resolution: str, **body: Any)
     return api(caller).post(
         f"/pickups/{picked.pickup_id}/shortfall-resolution", key=key(), json={"resolution": resolution} | body
     )
-
-
-def deliver_events(session: Session, *types: str) -> None:
-    """Run this package's handlers on every event so far, twice: at least once is all they can rely on."""
-    by_name = {kind.__name__: functions for kind, functions in handlers.HANDLERS.items()}
-    rows = session.execute(
-        text("SELECT id, type, aggregate_id, party_id, actor, data, at FROM event ORDER BY seq")
-    ).all()
-    for row in rows:
-        for handle in by_name.get(row.type, ()) if not types or row.type in types else ():
-            for _ in range(2):
-                handle(session, Published(**row._asdict()))
 
 
 def test_a_part_is_missing_and_the_rest_is_picked(session: Session, api: Api) -> None:
@@ -139,6 +125,45 @@ def test_what_is_not_being_picked_cannot_lack(session: Session, api: Api) -> Non
     assert (answer.status_code, answer.json["code"]) == (409, "illegal_transition")
     assert answer.json["legal"] == ["collected", "expired", "cancelled"]
     assert world(session) == before
+
+
+def test_the_rest_is_made_ready_and_handed_over(session: Session, api: Api) -> None:
+    """While nobody has decided about what is missing, and afterwards."""
+    made = shop(session, units=3)
+    picked = picking(api, made)
+    report(api, made, picked, 1)
+    counter = api(made.associate)
+    ready = counter.post(f"/pickups/{picked.pickup_id}/ready", key=key())
+    assert (ready.status_code, ready.json["lines"][0]["picked"]) == (200, 2), ready.json
+    assert resolve(api, made.associate, picked, "refund").json["fulfillment"]["state"] == "ready"
+    body = {"identity": "driving license", "tender": "cash"}
+    done = counter.post(f"/pickups/{picked.pickup_id}/collection", key=key(), json=body)
+    assert (done.status_code, done.json["lines"][0]["collected"]) == (200, 2), done.json
+    assert [row[4] for row in payments(session) if row[0] == "cash"] == [3960]
+    assert level(session, made.store, made.tea) == (0, 0, 0)
+    assert balanced(session)
+
+
+def test_of_two_stores_each_hands_over_its_own(session: Session, api: Api) -> None:
+    made = shop(session, units=3)
+    receive(session, made.other, made.tea, 3)
+    picked = picking(api, made)
+    report(api, made, picked, 1)
+    assert resolve(api, made.associate, picked, "resource").status_code == 200
+    second = api(made.customer).get(f"/orders/{picked.id}").json["fulfillments"][1]["id"]
+    body = {"identity": "driving license"}
+    for counter, pickup_id, tender in (
+        (made.associate, picked.pickup_id, {"tender": "cash"}),
+        (made.stranger, second, {}),
+    ):
+        steps = ("ready",) if pickup_id == picked.pickup_id else ("picking", "ready")
+        for step in steps:
+            assert api(counter).post(f"/pickups/{pickup_id}/{step}", key=key()).status_code == 200
+        done = api(counter).post(f"/pickups/{pickup_id}/collection", key=key(), json=body | tender)
+        assert done.status_code == 200, done.json
+    assert (level(session, made.store, made.tea), level(session, made.other, made.tea)) == ((0, 0, 0), (2, 0, 0))
+    assert api(made.customer).get(f"/orders/{picked.id}").json["status"] == "completed"
+    assert balanced(session)
 
 
 # --- Refund
