@@ -292,7 +292,7 @@ def _give_the_rest_back(session: Session, *, refund: RefundFacts, now: datetime)
     _give_points_back(session, refund=refund, now=now)
     if refund.whole:
         session.execute(_ALL_BACK, {"id": order.id})
-    _claw_back(session, refund=refund, now=now)
+    claw_back(session, order_id=refund.order_id, key=f"refund:{refund.id}:claw_back", actor=refund.actor, now=now)
     touch_order(session, order_id=order.id)
     event = OrderRefunded(
         order_id=order.id,
@@ -306,10 +306,10 @@ def _give_the_rest_back(session: Session, *, refund: RefundFacts, now: datetime)
     outbox.publish(session, event, actor=refund.actor, now=now)
 
 
-def _claw_back(session: Session, *, refund: RefundFacts, now: datetime) -> None:
+def claw_back(session: Session, *, order_id: UUID, key: str, actor: str, now: datetime) -> None:
     """Take back what the order earned, by the share of the goods handed over that has come back so far: cumulative, so that
-    refunds of parts never take back more, or less, than the whole (FAILURES 13)."""
-    lines = [line for line in value_queries.line_worths(session, order_id=refund.order_id) if line.kind == "goods"]
+    parts never take back more, or less, than the whole, and `key` makes it once (FAILURES 13)."""
+    lines = [line for line in value_queries.line_worths(session, order_id=order_id) if line.kind == "goods"]
     left_with = sum(line.total_minor * line.collected // line.quantity for line in lines if line.quantity > 0)
     back = sum(
         line.total_minor * min(line.refunded_quantity, line.collected) // line.quantity
@@ -318,13 +318,7 @@ def _claw_back(session: Session, *, refund: RefundFacts, now: datetime) -> None:
     )
     if left_with and back:
         ledger.claw_back(
-            session,
-            order_id=refund.order_id,
-            numerator=back,
-            denominator=left_with,
-            key=f"refund:{refund.id}:claw_back",
-            actor=refund.actor,
-            now=now,
+            session, order_id=order_id, numerator=back, denominator=left_with, key=key, actor=actor, now=now
         )
 
 

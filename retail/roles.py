@@ -30,6 +30,9 @@ PERMISSIONS = frozenset(
         "pickups.expire",
         "shortfalls.resolve",
         "points.read",
+        "returns.approve",
+        "returns.policy",
+        "returns.work",
         "me",
         "support.read",
         "support.write",
@@ -46,7 +49,9 @@ GRANTABLE = PERMISSIONS - {"me"}  # `me` is what only a customer has
 
 _LOOK = frozenset({"catalog.read", "stores.read", "stock.read", "orders.read", "points.read"})
 _RESOLVE = frozenset({"pickups.read", "pickups.move", "shortfalls.resolve"})
-_ASSOCIATE = _LOOK | _RESOLVE | {"pickups.work", "carts.write", "orders.place", "till.sell", "stock.work"}
+_ASSOCIATE = (
+    _LOOK | _RESOLVE | {"pickups.work", "carts.write", "orders.place", "till.sell", "stock.work", "returns.work"}
+)
 _AGENT = (
     _LOOK
     | _RESOLVE
@@ -56,6 +61,7 @@ _AGENT = (
         "orders.cancel",
         "orders.change",
         "orders.refund",
+        "returns.approve",
         "support.read",
         "support.write",
     }
@@ -64,7 +70,15 @@ _AGENT = (
 ROLES: Mapping[str, frozenset[str]] = {
     "associate": _ASSOCIATE,
     "manager": _ASSOCIATE
-    | {"stock.write", "stock.approve", "orders.cancel", "orders.change", "orders.refund", "pickups.expire"},
+    | {
+        "stock.write",
+        "stock.approve",
+        "orders.cancel",
+        "orders.change",
+        "orders.refund",
+        "pickups.expire",
+        "returns.approve",
+    },
     "agent": _AGENT,
     "supervisor": _AGENT | {"deliveries.manage"},
     "analyst": _LOOK,

@@ -74,6 +74,10 @@ MESSAGE_STATES: Words = {
 }
 EVENTS: Words = {
     "OrderPlaced": N_("Order placed"),
+    "ReturnRequested": N_("Return requested"),
+    "ReturnApproved": N_("Return approved"),
+    "ReturnReceived": N_("Returned goods received"),
+    "ReturnClosed": N_("Return closed"),
     "OrderChanged": N_("Order changed"),
     "OrderCancelled": N_("Order cancelled"),
     "OrderRefunded": N_("Order refunded"),

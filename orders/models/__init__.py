@@ -5,12 +5,20 @@ from orders.models.changes import OrderChange, OrderPolicy
 from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
-from orders.models.returns import HistoryImport, HistoryLine, Return, ReturnLine
+from orders.models.returns import (
+    ExchangeLine,
+    HistoryImport,
+    HistoryLine,
+    Return,
+    ReturnLine,
+    ReturnPolicy,
+)
 from orders.models.shortfalls import Shortfall, SubstituteProposal
 
 __all__ = [
     "Cart",
     "CartLine",
+    "ExchangeLine",
     "Fulfillment",
     "FulfillmentLine",
     "GiftCard",
@@ -29,6 +37,7 @@ __all__ = [
     "RefundLine",
     "Return",
     "ReturnLine",
+    "ReturnPolicy",
     "Shortfall",
     "SubstituteProposal",
     "WebhookInbox",

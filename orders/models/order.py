@@ -85,7 +85,8 @@ class OrderLine(Base):
     the rounded tax, `discount_minor` what promotions took off.
 
     Of `quantity`, `cancelled_quantity` never went to the customer (called off, short, not fetched) and
-    `refunded_quantity` came back. The amounts stay those of the whole quantity; `orders.value` says what a part is worth.
+    `refunded_quantity` came back; `returning_quantity` are in returns that are open. The amounts stay those of the whole
+    quantity; `orders.value` says what a part is worth.
     `kind` is goods (with a variant), shipping, or gift_card.
     """
 
@@ -106,6 +107,7 @@ class OrderLine(Base):
     discount_minor: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     refunded_quantity: Mapped[int] = mapped_column(server_default="0")
     cancelled_quantity: Mapped[int] = mapped_column(server_default="0")
+    returning_quantity: Mapped[int] = mapped_column(server_default="0")
     substitute_for: Mapped[uuid.UUID | None]
     __table_args__ = (
         Index("ix_order_line_order_id", "order_id", "position", unique=True),
@@ -115,6 +117,7 @@ class OrderLine(Base):
             name="refunded_quantity",
         ),
         CheckConstraint("kind IN ('goods', 'shipping', 'gift_card')", name="kind"),
+        CheckConstraint("returning_quantity BETWEEN 0 AND greatest(quantity, 0)", name="returning_quantity"),
     )
 
 

@@ -1,6 +1,6 @@
 """The API of this package: carts, orders, pickups and payments."""
 
-from orders.routes import carts, changes, orders, payments, pickups, shortfalls
+from orders.routes import carts, changes, orders, payments, pickups, returns, shortfalls
 
 BLUEPRINTS = [
     *carts.BLUEPRINTS,
@@ -8,5 +8,6 @@ BLUEPRINTS = [
     *orders.BLUEPRINTS,
     *payments.BLUEPRINTS,
     *pickups.BLUEPRINTS,
+    *returns.BLUEPRINTS,
     *shortfalls.BLUEPRINTS,
 ]

@@ -72,6 +72,12 @@ __all__ = [
     "PointsEarned",
     "PricesSet",
     "ProductChanged",
+    "ReturnApproved",
+    "ReturnClosed",
+    "ReturnEvent",
+    "ReturnPolicyChanged",
+    "ReturnReceived",
+    "ReturnRequested",
     "ShortfallFilled",
     "ShortfallResolved",
     "StaffChanged",
@@ -298,4 +304,50 @@ class ClientChanged(Event):
 
     aggregate: ClassVar[str] = "client_id"
     client_id: uuid.UUID
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnEvent(OrderEvent):
+    """Anything that happened to one return; `reference` is the return's, `purpose` refund or exchange."""
+
+    return_id: uuid.UUID
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnRequested(ReturnEvent):
+    """Goods are to come back; `approved`: the policy said yes at once."""
+
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnApproved(ReturnEvent):
+    """A person said yes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnReceived(ReturnEvent):
+    """The goods are at a location."""
+
+    location_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnClosed(ReturnEvent):
+    """The return has ended: refunded, exchanged, rejected or cancelled; `amount_minor` went back."""
+
+    outcome: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPolicyChanged(Event):
+    """What may come back of a scope was set; `fields` names what."""
+
+    aggregate: ClassVar[str] = "policy_id"
+    policy_id: uuid.UUID
+    scope: str
     fields: list[str]

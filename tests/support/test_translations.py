@@ -83,6 +83,6 @@ def test_every_event_that_a_timeline_can_show_has_a_name() -> None:
         if kind.__module__.startswith(events.__name__)
         and kind.party in {field.name for field in dataclasses.fields(kind)}
     }
-    abstract = {"OrderEvent", "PickupEvent"}
+    abstract = {"OrderEvent", "PickupEvent", "ReturnEvent"}
     about_goods = {"StockAdjusted", "StockEvent", "StockSetAside", "StockLow", "StockLimitsChanged"}
     assert sorted(shown - abstract - about_goods - set(desk_words.EVENTS)) == []
