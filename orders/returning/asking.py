@@ -97,24 +97,8 @@ def ask(
         _require_destination(found, to)
     worths = {one.order_line_id: _worth(found[one.order_line_id], one.quantity) for one in lines}
     by_hand = any(finding.policy.approval == "by_hand" for finding in found.values())
-    row = {
-        "id": new_id(),
-        "reference": new_reference(REFERENCE_PREFIX),
-        "order_id": facts.id,
-        "customer_id": facts.customer_id,
-        "channel": channel_of(caller),
-        "purpose": EXCHANGE if exchanged else REFUND,
-        "state": "requested" if by_hand else "approved",
-        "currency": facts.currency,
-        "amount_minor": sum(worths.values()),
-        "refund_to": to.refund_to,
-        "gift_card_id": to.gift_card_id,
-        "payment_method_id": to.payment_method_id,
-        "findings": json.dumps([finding.told() for finding in found.values()], ensure_ascii=False),
-        "reason": reason,
-        "actor": caller.actor,
-        "now": now,
-    }
+    row = _row(facts, found, to, exchanged=exchanged, by_hand=by_hand, caller=caller)
+    row |= {"amount_minor": sum(worths.values()), "reason": reason, "now": now}
     new_goods = (
         exchanging.wish(session, order=facts, wanted=lines, found=found, location=location, now=now)
         if exchanged

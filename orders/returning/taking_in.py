@@ -123,14 +123,13 @@ def inspect(
     exchanging.give_up(session, order=order, return_id=found.id, only=dropped, actor=caller.actor, now=now)
     difference = None
     if swapped:
-        method = _method_of(session, order, swapped[0])
         difference = exchanging.swap(
             session,
             order=order,
             found=found,
             lines=swapped,
             over_the_counter=over_the_counter,
-            method=method,
+            method=_method_of(session, order, swapped[0]),
             tender=tender,
             actor=caller.actor,
             now=now,
@@ -138,13 +137,8 @@ def inspect(
     paid, fee = _pay_back(
         session, order, found, [line for line in lines if line not in swapped], accepted, caller.actor, now
     )
-    state = (
-        "exchanged"
-        if swapped
-        else "refunded"
-        if any(sum(units.values()) for units in accepted.values())
-        else "rejected"
-    )
+    something = any(sum(units.values()) for units in accepted.values())
+    state = "exchanged" if swapped else "refunded" if something else "rejected"
     back = _paid(paid)
     event = ReturnClosed(**keys_of(found), outcome=state, amount_minor=back, currency=found.currency)
     move(

@@ -82,7 +82,13 @@ def get_return(session: Any, call: Call, reference: str) -> dict[str, Any]:
     return returning.show(session, given=reference, caller=call.principal)
 
 
-@blp.write("POST", "/returns/<string:reference>/approval", permission="returns.approve", answer=schemas.ReturnSchema)
+@blp.write(
+    "POST",
+    "/returns/<string:reference>/approval",
+    permission="returns.approve",
+    answer=schemas.ReturnSchema,
+    idempotent=True,
+)
 def approve_return(session: Any, call: Call, reference: str) -> dict[str, Any]:
     """Let the goods come back. Approving twice is the same as once."""
     returning.approve(session, given=reference, caller=call.principal, now=call.now)
@@ -95,6 +101,7 @@ def approve_return(session: Any, call: Call, reference: str) -> dict[str, Any]:
     permission="returns.approve",
     body=schemas.CloseReturnSchema,
     answer=schemas.ReturnSchema,
+    idempotent=True,
 )
 def reject_return(session: Any, call: Call, reference: str, body: dict[str, Any]) -> dict[str, Any]:
     """Refuse the return, and say why; the customer keeps the goods, or gets them again."""
@@ -108,6 +115,7 @@ def reject_return(session: Any, call: Call, reference: str, body: dict[str, Any]
     permission=ASKS,
     body=schemas.CloseReturnSchema,
     answer=schemas.ReturnSchema,
+    idempotent=True,
 )
 def cancel_return(session: Any, call: Call, reference: str, body: dict[str, Any]) -> dict[str, Any]:
     """Give the return up before the goods are here; what was kept in exchange is free."""
@@ -121,6 +129,7 @@ def cancel_return(session: Any, call: Call, reference: str, body: dict[str, Any]
     permission="returns.work",
     body=schemas.ReceiveReturnSchema,
     answer=schemas.ReturnSchema,
+    idempotent=True,
 )
 def receive_return(session: Any, call: Call, reference: str, body: dict[str, Any]) -> dict[str, Any]:
     """The goods are here, at any location, whatever the order's was."""

@@ -57,7 +57,9 @@ def swap(
 
 
 def receive(api: Api, caller: Actor, back: dict[str, Any], place: Any, **more: Any) -> Any:
-    return api(caller).post(f"/returns/{back['reference']}/receipt", json={"location": place.code} | more)
+    return api(caller).post(
+        f"/returns/{back['reference']}/receipt", key=str(new_id()), json={"location": place.code} | more
+    )
 
 
 def inspect(api: Api, caller: Actor, back: dict[str, Any], key: str = "inspect", more: Any = None, **found: int) -> Any:
@@ -163,16 +165,16 @@ def test_what_the_policy_says(session: Session, api: Api, unchanged: Unchanged) 
     with unchanged():
         early = receive(api, made.associate, back, made.store)
         assert (early.status_code, early.json["legal"]) == (409, ["approved", "rejected", "cancelled"])
-        assert hanako.post(f"/returns/{back['reference']}/approval").status_code == 403
-        assert admin.post("/returns/B-22222-22222/approval").status_code == 404
+        assert hanako.post(f"/returns/{back['reference']}/approval", key=str(new_id())).status_code == 403
+        assert admin.post("/returns/B-22222-22222/approval", key=str(new_id())).status_code == 404
     for _ in range(2):
-        assert admin.post(f"/returns/{back['reference']}/approval").json["state"] == "approved"
+        assert admin.post(f"/returns/{back['reference']}/approval", key=str(new_id())).json["state"] == "approved"
     receive(api, made.associate, back, made.store)
     done = inspect(api, made.associate, back, sellable=1).json
     assert (done["amount"]["amount_minor"], done["fee"]["amount_minor"]) == (1782, 198)
     assert clean(session)
     with unchanged():
-        closed = admin.post(f"/returns/{back['reference']}/approval")
+        closed = admin.post(f"/returns/{back['reference']}/approval", key=str(new_id()))
         assert (closed.status_code, closed.json["legal"]) == (409, [])
 
 
@@ -259,7 +261,7 @@ def test_what_may_not_come_back(session: Session, api: Api, unchanged: Unchanged
         assert api(taro).get(f"/returns/{first['reference']}").status_code == 404
         assert api(taro).get("/returns").json["items"] == []
         assert api(taro).get("/returns?state=lost").status_code == 422
-        nowhere = api(taro).post(f"/returns/{first['reference']}/cancellation", json={"reason": "x"})
+        nowhere = api(taro).post(f"/returns/{first['reference']}/cancellation", key=str(new_id()), json={"reason": "x"})
         assert nowhere.status_code == 404
         assert receive(api, made.stranger, first, made.store).status_code == 404, "another store's counter"
         many = receive(
@@ -275,20 +277,31 @@ def test_what_may_not_come_back(session: Session, api: Api, unchanged: Unchanged
             wrong = inspect(api, made.associate, first, **found)
             assert (wrong.status_code, wrong.json["code"]) == (422, "not_counted")
         assert inspect(api, made.stranger, first, sellable=2).status_code == 404
-        back = api(made.customer).post(f"/returns/{first['reference']}/cancellation", json={"reason": "x"})
+        back = api(made.customer).post(
+            f"/returns/{first['reference']}/cancellation", key=str(new_id()), json={"reason": "x"}
+        )
         assert (back.status_code, back.json["legal"]) == (409, ["refunded", "exchanged", "rejected"])
-    no = api(agent).post(f"/returns/{first['reference']}/rejection", json={"reason": "worn"})
+    no = api(agent).post(f"/returns/{first['reference']}/rejection", key=str(new_id()), json={"reason": "worn"})
     assert (no.status_code, no.json["close_reason"]) == (200, "worn")
     with unchanged():
-        assert api(agent).post(f"/returns/{first['reference']}/rejection", json={}).status_code == 422
-        assert api(agent).post("/returns/B-22222-22222/rejection", json={"reason": "x"}).status_code == 404
-        again = api(made.customer).post(f"/returns/{first['reference']}/cancellation", json={"reason": "x"})
+        assert (
+            api(agent).post(f"/returns/{first['reference']}/rejection", key=str(new_id()), json={}).status_code == 422
+        )
+        assert (
+            api(agent).post("/returns/B-22222-22222/rejection", key=str(new_id()), json={"reason": "x"}).status_code
+            == 404
+        )
+        again = api(made.customer).post(
+            f"/returns/{first['reference']}/cancellation", key=str(new_id()), json={"reason": "x"}
+        )
         assert again.status_code == 409
     late = ask(api, made.customer, order, 3, key="late").json
-    off = api(made.customer).post(f"/returns/{late['reference']}/cancellation", json={"reason": "keep it"})
+    off = api(made.customer).post(
+        f"/returns/{late['reference']}/cancellation", key=str(new_id()), json={"reason": "keep it"}
+    )
     assert off.json["state"] == "cancelled"
     with unchanged():
-        gone = api(agent).post(f"/returns/{late['reference']}/rejection", json={"reason": "x"})
+        gone = api(agent).post(f"/returns/{late['reference']}/rejection", key=str(new_id()), json={"reason": "x"})
         assert gone.status_code == 409
     assert clean(session)
 
@@ -387,7 +400,7 @@ def test_exchanges_by_the_rules(session: Session, api: Api, unchanged: Unchanged
     with unchanged():
         twice = ask(api, made.customer, order, key="twice")
         assert twice.json["errors"][0]["why_not"] == "requests_used"
-    api(made.customer).post(f"/returns/{back['reference']}/cancellation", json={"reason": "no"})
+    api(made.customer).post(f"/returns/{back['reference']}/cancellation", key=str(new_id()), json={"reason": "no"})
     assert level(session, made.store, made.cake) == (10, 0, 0), "what was kept is free"
     assert ask(api, made.customer, order, key="now").status_code == 201
 
