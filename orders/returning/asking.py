@@ -125,6 +125,27 @@ def ask(
     return UUID(str(row["id"]))
 
 
+def _row(
+    order: OrderFacts, found: dict[UUID, Finding], to: Destination, *, exchanged: bool, by_hand: bool, caller: Principal
+) -> dict[str, Any]:
+    """The return's row as far as it does not depend on prices."""
+    return {
+        "id": new_id(),
+        "reference": new_reference(REFERENCE_PREFIX),
+        "order_id": order.id,
+        "customer_id": order.customer_id,
+        "channel": channel_of(caller),
+        "purpose": EXCHANGE if exchanged else REFUND,
+        "state": "requested" if by_hand else "approved",
+        "currency": order.currency,
+        "refund_to": to.refund_to,
+        "gift_card_id": to.gift_card_id,
+        "payment_method_id": to.payment_method_id,
+        "findings": json.dumps([finding.told() for finding in found.values()], ensure_ascii=False),
+        "actor": caller.actor,
+    }
+
+
 def _allowed(session: Session, order: OrderFacts, lines: Sequence[Wanted], now: datetime) -> dict[UUID, Finding]:
     """The finding of each wanted line; all that may not come back are named at once."""
     if order.kind != "live" or order.cancelled_at is not None or order.confirmed_at is None:
