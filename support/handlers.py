@@ -54,6 +54,34 @@ def notify_collected(session: Session, event: Published) -> None:
     _queue(session, event, "receipt", fulfillment_id=event.data["fulfillment_id"])
 
 
+def notify_short(session: Session, event: Published) -> None:
+    """Something is missing, and we see to it; not said once that is decided."""
+    _queue(session, event, "pickup_short", fulfillment_id=event.data["fulfillment_id"], lines=event.data["lines"])
+
+
+def notify_resolved(session: Session, event: Published) -> None:
+    """What becomes of what was missing."""
+    names = ("resolution", "lines", "to_fulfillment_id", "amount_minor", "currency", "points")
+    _queue(session, event, "shortfall_resolved", **{name: event.data[name] for name in names})
+
+
+def notify_proposed(session: Session, event: Published) -> None:
+    """A substitute, and the link to say yes or no by."""
+    _queue(session, event, "substitute_proposed", proposal_id=event.data["proposal_id"])
+
+
+def notify_moved(session: Session, event: Published) -> None:
+    """Another store, and a new promise."""
+    data = event.data
+    _queue(session, event, "pickup_moved", fulfillment_id=data["fulfillment_id"], location_id=data["location_id"])
+
+
+def notify_expired(session: Session, event: Published) -> None:
+    """Nobody came: what goes back."""
+    names = ("amount_minor", "currency", "points")
+    _queue(session, event, "pickup_expired", **{name: event.data[name] for name in names})
+
+
 def notify_log_in_code(session: Session, event: Published) -> None:
     """The one-time code, to the address it is to prove."""
     if "@" not in event.data["address"]:
@@ -96,5 +124,10 @@ HANDLERS: dict[type[Event], list[Handler]] = {
     events.OrderCancelled: [notify_cancelled],
     events.OrderRefunded: [notify_refunded],
     events.PickupCollected: [notify_collected],
+    events.PickupShort: [notify_short],
+    events.ShortfallResolved: [notify_resolved],
+    events.SubstituteProposed: [notify_proposed],
+    events.PickupMoved: [notify_moved],
+    events.PickupExpired: [notify_expired],
     events.LoginCodeRequested: [notify_log_in_code],
 }
