@@ -70,7 +70,7 @@ class Letter:
         return replace(self, code=MASK if self.code else "", link=MASK if self.link else "").text()
 
 
-def order_of(session: Session, params: Mapping[str, Any]) -> dict[str, Any]:
+def order_of(session: Session, *, params: Mapping[str, Any]) -> dict[str, Any]:
     """The order that the news is about."""
     order = orders.order_dict(session, order_id=uuid.UUID(str(params["order_id"])))
     if order is None:

@@ -27,7 +27,7 @@ RESOLVED = {
 
 
 def _short(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     fulfillment_id = uuid.UUID(str(params["fulfillment_id"]))
     missing = shortfall_queries.shortfalls_of(session, fulfillment_id=fulfillment_id)
     if order["cancelled_at"] is not None or not any(one["state"] == "open" for one in missing):
@@ -46,7 +46,7 @@ def _short(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | No
 
 
 def _resolved(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     facts = [(t.gettext("Order"), order["reference"]), *_goods(t, order, params["lines"])]
     part = next((one for one in order["fulfillments"] if str(one["id"]) == params["to_fulfillment_id"]), None)
     if part is not None and params["resolution"] == "resourced":
@@ -71,7 +71,7 @@ def _proposed(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter |
     asked = substitute_queries.proposal_dict(session, proposal_id=proposal_id)
     if asked is None or asked["state"] != "proposed" or asked["expires_at"] <= clock.now():
         return None
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     return to_customer(
         t,
         order,
@@ -96,7 +96,7 @@ def _proposed(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter |
 
 
 def _moved(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     part = next((one for one in order["fulfillments"] if str(one["id"]) == params["fulfillment_id"]), None)
     if (
         part is None
@@ -125,7 +125,7 @@ def _moved(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | No
 
 
 def _expired(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     facts = [(t.gettext("Order"), order["reference"])]
     if params["amount_minor"]:
         money = {"amount_minor": params["amount_minor"], "currency": params["currency"]}

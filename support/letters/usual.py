@@ -15,7 +15,7 @@ from support.letters.letter import Letter, name_of, order_of, store_facts, to_cu
 
 
 def _placed(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     if order["cancelled_at"] is not None:
         return None
     part = next((p for p in order["fulfillments"] if p["method"] == "pickup"), None)
@@ -90,7 +90,7 @@ def _new_code(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter |
 
 
 def _cancelled(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     return to_customer(
         t,
         order,
@@ -105,7 +105,7 @@ def _cancelled(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter 
 
 
 def _refunded(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     facts = [(t.gettext("Order"), order["reference"])]
     if params["amount_minor"]:
         amount = t.money({"amount_minor": params["amount_minor"], "currency": params["currency"]})
@@ -126,7 +126,7 @@ def _refunded(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter |
 
 
 def _receipt(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
-    order = order_of(session, params)
+    order = order_of(session, params=params)
     if order["cancelled_at"] is not None:
         return None
     facts = [(t.gettext("Order"), order["reference"])]
@@ -185,4 +185,4 @@ def _waiting(
     part = orders.pickup_dict(session, fulfillment_id=fulfillment_id)
     if part is None or part["state"] != "ready" or part["code"] is None:
         return None
-    return order_of(session, params), part, pickup.secrets_of(fulfillment_id, part["code"]["rotation"])
+    return order_of(session, params=params), part, pickup.secrets_of(fulfillment_id, part["code"]["rotation"])
