@@ -1,6 +1,6 @@
 """An order with all its parts under lock, and what of them is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -156,6 +156,42 @@ _SHORTFALLS = text(
 def shortfalls_of(session: Session, *, fulfillment_id: UUID) -> list[dict[str, Any]]:
     """All that was ever missing of a part, oldest first (MissingUnitsSchema)."""
     return [dict(row) for row in session.execute(_SHORTFALLS, {"id": fulfillment_id}).mappings()]
+
+
+_SHIPMENTS = text(
+    """
+    SELECT f.id, f.state, o.id AS order_id, o.reference, f.version, f.ready_by, f.shipped_at, f.arrived_at,
+           json_build_object('id', w.id, 'code', w.code, 'name', w.name, 'name_ja', w.name_ja, 'zone', w.zone) AS source,
+           json_build_object('id', s.id, 'code', s.code, 'name', s.name, 'name_ja', s.name_ja, 'zone', s.zone) AS location,
+           (SELECT json_agg(json_build_object('order_line_id', fl.order_line_id, 'sku', l.sku, 'title', l.title, 'quantity', fl.quantity,
+                                              'picked', fl.picked, 'collected', fl.collected, 'short', fl.short, 'cancelled', fl.cancelled)
+                            ORDER BY l.position)
+            FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id WHERE fl.fulfillment_id = f.id) AS lines
+    FROM fulfillment AS f JOIN "order" AS o ON o.id = f.order_id
+    JOIN location AS s ON s.id = f.location_id JOIN location AS w ON w.id = f.source_location_id
+    WHERE f.method = 'ship_to_store' AND o.confirmed_at IS NOT NULL AND f.state = ANY(CAST(:states AS text[]))
+      AND (CAST(:own AS uuid[]) IS NULL OR f.location_id = ANY(CAST(:own AS uuid[])) OR f.source_location_id = ANY(CAST(:own AS uuid[])))
+      AND (CAST(:location AS text) IS NULL OR :location IN (s.code, w.code, s.id::text, w.id::text))
+      AND (CAST(:after AS uuid) IS NULL OR f.id > :after)
+    ORDER BY f.id LIMIT :limit
+    """
+)
+
+
+def list_shipments(
+    session: Session,
+    *,
+    own: Collection[UUID] | None,
+    location: str | None,
+    states: Sequence[str],
+    after: UUID | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Up to `limit` goods that go to a store for their customer (StoreShipmentSchema), oldest first, from the one after `after`
+    on. `own` bounds the answer to what begins or ends at these; `location` is a code or id of either end. One statement."""
+    given = {"own": None if own is None else sorted(own), "location": location, "states": list(states)}
+    rows = session.execute(_SHIPMENTS, given | {"after": after, "limit": limit}).mappings()
+    return [dict(row) for row in rows]
 
 
 _POLICY = text("SELECT shortfall_policy FROM location WHERE id = :id")

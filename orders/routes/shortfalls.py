@@ -14,6 +14,7 @@ from orders import (
     shortfalls,
     substitutes,
 )
+from orders.queries import shortfalls as shipments
 from orders.schemas.orders import OrderSchema
 from orders.schemas.shortfalls import (
     MovePickupSchema,
@@ -21,6 +22,8 @@ from orders.schemas.shortfalls import (
     ReportShortSchema,
     ResolveSchema,
     StoreArrivalSchema,
+    StoreShipmentQuery,
+    StoreShipmentSchema,
     SubstituteAnswerSchema,
     SubstituteSchema,
 )
@@ -30,11 +33,13 @@ from retail.kernel import db
 from retail.kernel.errors import NotFound
 from retail.kernel.idempotency import Claim
 from retail.kernel.web.api import PUBLIC, Answer, ApiBlueprint, Call
+from retail.kernel.web.cursor import Page, decode_cursor, page_schema
 
 blp = ApiBlueprint(
     "shortfalls", __name__, url_prefix="/api/v1", description="Goods that are missing, moved, or not fetched"
 )
 BLUEPRINTS = [blp]
+StoreShipmentPageSchema = page_schema(StoreShipmentSchema)
 
 
 @blp.write(
@@ -117,6 +122,22 @@ def expire_pickup(call: Call, claim: Claim, answer: Answer, pickup_id: UUID) -> 
         answer.settle(claim, session, order)
     cancellation.settle(order_id=order["id"], now=call.now)
     return order
+
+
+@blp.read("/store-shipments", permission="pickups.read", query=StoreShipmentQuery, answer=StoreShipmentPageSchema)
+def list_store_shipments(session: Any, call: Call, query: dict[str, Any]) -> Page:
+    """Goods on their way to the store where their customer collects them, oldest first; of store staff, from or to theirs."""
+    cursor = decode_cursor(query["cursor"], [UUID])
+    limit = query["limit"]
+    found = shipments.list_shipments(
+        session,
+        own=call.principal.locations,
+        location=query["location"],
+        states=query.get("state") or ("allocated", "picking", "in_transit"),
+        after=None if cursor is None else cursor[0],
+        limit=limit + 1,
+    )
+    return Page.of(found, limit, lambda one: [one["id"]])
 
 
 @blp.write(

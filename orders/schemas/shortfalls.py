@@ -2,14 +2,26 @@
 
 import marshmallow as ma
 
-from orders.schemas.orders import FulfillmentSchema
+from orders.schemas.orders import FulfillmentLineSchema, FulfillmentSchema
 from orders.schemas.places import LOCATION_CODE, LocationNameSchema, money_field
 from retail import limits
+from retail.kernel.web.cursor import PageQuery
 from retail.schemas.addresses import AddressSchema
 from retail.schemas.texts import Line
 
 REASONS = ("not_found", "damaged")
 RESOLUTIONS = ("resource", "ship_to_store", "ship", "substitute", "refund")
+SHIPMENT_STATES = (
+    "allocated",
+    "picking",
+    "in_transit",
+    "arrived",
+    "ready",
+    "collected",
+    "short",
+    "expired",
+    "cancelled",
+)
 LINES = ma.validate.Length(1, limits.LINES_PER_ORDER)
 UNITS = ma.validate.Range(1, limits.QUANTITY_PER_LINE)
 
@@ -79,6 +91,37 @@ class PartShortfallsSchema(ma.Schema):
     fulfillment = ma.fields.Nested(FulfillmentSchema, required=True)
     shortfalls = ma.fields.List(ma.fields.Nested(MissingUnitsSchema), required=True)
     open = ma.fields.Integer(required=True)
+
+
+class StoreShipmentQuery(PageQuery):
+    """Filters of the list. Without `state`: what has not arrived yet."""
+
+    location = ma.fields.String(
+        load_default=None, validate=ma.validate.Length(1, 64), metadata=LOCATION_CODE | {"description": "Either end"}
+    )
+    state = ma.fields.List(ma.fields.String(validate=ma.validate.OneOf(SHIPMENT_STATES)))
+
+
+class StoreShipmentLineSchema(FulfillmentLineSchema):
+    """What travels."""
+
+    sku = ma.fields.String(required=True)
+    title = ma.fields.String(required=True)
+
+
+class StoreShipmentSchema(ma.Schema):
+    """Goods that go from `source` to the store at which their customer collects them."""
+
+    id = ma.fields.UUID(required=True)
+    state = ma.fields.String(required=True)
+    order_id = ma.fields.UUID(required=True)
+    reference = ma.fields.String(required=True)
+    version = ma.fields.Integer(required=True)
+    source = ma.fields.Nested(LocationNameSchema, required=True)
+    location = ma.fields.Nested(LocationNameSchema, required=True)
+    shipped_at = ma.fields.DateTime(required=True, allow_none=True)
+    arrived_at = ma.fields.DateTime(required=True, allow_none=True)
+    lines = ma.fields.List(ma.fields.Nested(StoreShipmentLineSchema), required=True)
 
 
 class MovePickupSchema(ma.Schema):

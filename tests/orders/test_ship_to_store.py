@@ -116,6 +116,19 @@ def test_doing_it_twice_is_once_and_each_step_has_its_place(session: Session, ap
         assert (answer.status_code, answer.json["legal"]) == (409, ["ready", "cancelled"])
 
 
+def test_either_end_sees_what_is_on_its_way(session: Session, api: Api, sent: Sent) -> None:
+    made, picked, depot, packer, fulfillment_id = sent
+    for caller in (packer, made.associate):
+        (one,) = api(caller).get("/store-shipments").json["items"]
+        assert (one["id"], one["state"], one["reference"]) == (fulfillment_id, "picking", picked.order["reference"])
+        assert (one["source"]["code"], one["location"]["code"]) == (depot.code, made.store.code)
+        assert [(line["sku"], line["quantity"]) for line in one["lines"]] == [(made.tea.sku, 3)]
+    assert api(made.stranger).get("/store-shipments").json["items"] == []
+    assert api(packer).get(f"/store-shipments?location={made.other.code}").json["items"] == []
+    assert api(packer).get(f"/store-shipments?location={depot.code}&state=arrived").json["items"] == []
+    assert api(packer).get("/store-shipments?state=lost").status_code == 422
+
+
 def test_a_pickup_is_no_shipment(session: Session, api: Api) -> None:
     made = shop(session)
     picked = picking(api, made)

@@ -24,7 +24,8 @@ from retail.kernel.web.api import Call
 from retail.kernel.web.pages import PageBlueprint, settle
 from retail.kernel.web.rendering import NavItem, render, texts
 
-i18n.add(Path(__file__).parent / "translations")
+HERE = Path(__file__).parents[1]
+i18n.add(HERE / "translations")
 SHOWN = 200
 STORES = 500
 TYPED_CODE_CHARACTERS = 20  # spaces and hyphens included; a scanned token is longer
@@ -61,7 +62,7 @@ pages = PageBlueprint(
     "orders_console",
     __name__,
     url_prefix="/console/pickups",
-    template_folder="templates",
+    template_folder=str(HERE / "templates"),
     menu=MENU,
     explanations=EXPLANATIONS,
 )
