@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from bench import data, prove, shop
 from bench.data import Size
-from bench.server import free_port
 from retail.kernel import db
 from retail.kernel.config import Settings
+from retail.kernel.web_process import free_port
 
 _COUNT = text(
     """

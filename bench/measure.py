@@ -10,9 +10,9 @@ from pathlib import Path
 from bench import limits, load, pgbench
 from bench.data import Size, customer_id
 from bench.load import Outcome, http_request
-from bench.server import WebServer, web
 from bench.shop import AGENT_TOKEN, CLIENT_KEY
 from retail.kernel.scratch import Scratch
+from retail.kernel.web_process import WebServer, web
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.server import WebServer, start_web
+from retail.kernel.web_process import WebServer, start_web
 
 HOLD_SECONDS = 3
 PATIENCE_SECONDS = 90

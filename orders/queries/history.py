@@ -171,3 +171,9 @@ def remarks(
     )
     given = {"id": import_id, "after": after_line, "limit": limit, "reason": reason}
     return [dict(row) for row in session.execute(statement, given).mappings().all()]
+
+
+def channel_has_orders(session: Session, *, channel: str) -> bool:
+    """Whether anything was ever sold, or taken over, in this channel."""
+    statement = text('SELECT 1 FROM "order" WHERE channel_code = :channel LIMIT 1')
+    return session.execute(statement, {"channel": channel}).one_or_none() is not None

@@ -66,7 +66,8 @@ ORDER_SQL = f"""
         FROM fulfillment AS f JOIN location AS s ON s.id = f.location_id WHERE f.order_id = o.id), '[]'),
       'refunds', coalesce((SELECT json_agg(json_build_object(
           'id', r.id, 'amount', r.amount_minor, 'points', r.points, 'state', r.state, 'reason', r.reason,
-          'destination', r.destination, 'return_id', r.return_id, 'created_at', r.created_at,
+          'destination', r.destination, 'gift_card_id', r.gift_card_id, 'payment_method_id', r.payment_method_id,
+          'return_id', r.return_id, 'created_at', r.created_at,
           'lines', coalesce((SELECT json_agg(json_build_object(
               'order_line_id', rl.order_line_id, 'quantity', rl.quantity, 'amount', rl.amount_minor) ORDER BY rl.order_line_id)
             FROM refund_line AS rl WHERE rl.refund_id = r.id), '[]')) ORDER BY r.created_at, r.id)
@@ -245,7 +246,7 @@ def order_of(found: Mapping[str, Any]) -> dict[str, Any]:
         for line in part["lines"]:
             line["order_line_id"] = UUID(line["order_line_id"])
     for refund in order["refunds"]:
-        _convert(refund, {"id": UUID, "return_id": UUID, "created_at": datetime.fromisoformat})
+        _convert(refund, _REFUND_VALUES)
         _price(refund, ("amount",), currency)
         for line in refund["lines"]:
             line["order_line_id"] = UUID(line["order_line_id"])
@@ -286,6 +287,13 @@ _FULFILLMENT_VALUES: Converters = {
     "shipped_at": _moment,
     "arrived_at": _moment,
     "delivered_at": _moment,
+}
+_REFUND_VALUES: Converters = {
+    "id": UUID,
+    "gift_card_id": UUID,
+    "payment_method_id": UUID,
+    "return_id": UUID,
+    "created_at": _moment,
 }
 _RETURN_VALUES: Converters = {"id": UUID, "order_id": UUID, "requested_at": _moment, "closed_at": _moment}
 

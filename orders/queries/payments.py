@@ -132,13 +132,24 @@ _LOCK_PARTS = text(
 )
 
 
+_OWNER = text(
+    'SELECT id AS order_id, customer_id, placed_by FROM "order" '
+    "WHERE id = CAST(:order_id AS uuid) OR reference = CAST(:reference AS text)"
+)
+_OWNER_ELSEWHERE = text(
+    """
+    SELECT id AS order_id, customer_id, placed_by FROM "order"
+    WHERE channel_code IN (SELECT code FROM channel) AND external_reference = :reference
+    ORDER BY placed_at LIMIT 1
+    """
+)
+
+
 def owner_of(session: Session, *, order_id: UUID | None = None, reference: str | None = None) -> OrderOwner | None:
-    """Whose order this is, by id or reference."""
-    statement = text(
-        'SELECT id AS order_id, customer_id, placed_by FROM "order" '
-        "WHERE id = CAST(:order_id AS uuid) OR reference = CAST(:reference AS text)"
-    )
-    row = session.execute(statement, {"order_id": order_id, "reference": reference}).mappings().one_or_none()
+    """Whose order this is, by id or reference; one that cannot be ours is looked for among other systems'."""
+    row = session.execute(_OWNER, {"order_id": order_id, "reference": reference}).mappings().one_or_none()
+    if row is None and reference is not None:
+        row = session.execute(_OWNER_ELSEWHERE, {"reference": reference}).mappings().one_or_none()
     return None if row is None else OrderOwner(**row)
 
 

@@ -181,7 +181,11 @@ class OrderRefundSchema(ma.Schema):
     points = ma.fields.Integer(required=True)
     state = ma.fields.String(required=True)
     reason = ma.fields.String(required=True)
-    destination = ma.fields.String(required=True, validate=ma.validate.OneOf(["original", "gift_card"]))
+    destination = ma.fields.String(
+        required=True, validate=ma.validate.OneOf(["original", "gift_card", "payment_method"])
+    )
+    gift_card_id = ma.fields.UUID(required=True, allow_none=True)
+    payment_method_id = ma.fields.UUID(required=True, allow_none=True)
     return_id = ma.fields.UUID(required=True, allow_none=True)
     lines = ma.fields.List(ma.fields.Nested(RefundLineSchema), required=True)
     created_at = ma.fields.DateTime(required=True)

@@ -22,7 +22,7 @@ blueprint = ApiBlueprint("customers", __name__, url_prefix="/api/v1", descriptio
 def list_customers(*, session: Session, call: Call, query: dict[str, Any]) -> Page:  # noqa: ARG001
     """Customers by one identity, by a part of the name or by reference; the newest first."""
     only, q = None, query["q"]
-    for kind in ("email", "phone", "card"):
+    for kind in ("email", "phone", "card", "external"):
         if query[kind] is not None:
             value = customers.normalize(kind, query[kind], region=config.current().default_region)
             known = queries.customer_by_identity(session, kind=kind, value=value)

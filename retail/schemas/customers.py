@@ -72,6 +72,11 @@ class CustomerQuery(PageQuery):
     email = ma.fields.String(load_default=None, validate=ma.validate.Length(1, limits.IDENTITY_CHARACTERS))
     phone = ma.fields.String(load_default=None, validate=ma.validate.Length(1, limits.IDENTITY_CHARACTERS))
     card = ma.fields.String(load_default=None, validate=ma.validate.Length(1, limits.IDENTITY_CHARACTERS))
+    external = ma.fields.String(
+        load_default=None,
+        validate=ma.validate.Length(1, limits.IDENTITY_CHARACTERS),
+        metadata={"description": "Another system's customer number"},
+    )
     q = Line(load_default=None, metadata={"description": "A part of the name, or the reference"})
     postal_code = ma.fields.String(
         load_default=None,
@@ -81,8 +86,8 @@ class CustomerQuery(PageQuery):
 
     @ma.validates_schema
     def _one(self, data: Mapping[str, Any], **_: Any) -> None:
-        if sum(data[name] is not None for name in ("email", "phone", "card", "q")) > 1:
-            raise ma.ValidationError("Search by one of email, phone, card and q.")
+        if sum(data[name] is not None for name in ("email", "phone", "card", "external", "q")) > 1:
+            raise ma.ValidationError("Search by one of email, phone, card, external and q.")
         if data["postal_code"] is not None and data["q"] is None:
             raise ma.ValidationError("A postal code alone names too many; add q.", "postal_code")
 

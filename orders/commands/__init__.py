@@ -1,0 +1,10 @@
+"""The command line of this package: imports of other systems' orders, and replays of real ones."""
+
+import click
+
+from orders.commands import history, tau2
+
+COMMANDS: list[click.Command] = [
+    *history.COMMANDS,
+    *tau2.COMMANDS,
+]  # ours stand in `import` and `replay`, which retail lists
