@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from inventory import queries as stock_queries
 from inventory import reservations
-from orders import handover, payments, queries, tenders
+from orders import handover, payments, queries, shortfalls, tenders
 from orders.fulfillment import IllegalTransition, require_step
 from orders.queries import pickups as pickup_queries
 from orders.queries.pickups import CodeFacts, LockedPickup
@@ -314,6 +314,8 @@ def _hand_over(
         session, order_id=locked.order_id, due_minor=facts.due_minor, tender=tender, actor=actor, now=now
     )
     session.execute(_COLLECTED, {"id": locked.id, "now": now, "proof": proof})
+    if facts.parted:
+        shortfalls.keep_open(session, fulfillment_id=locked.id)
     line_ids = list(facts.units)
     reservations.consume(
         session,

@@ -221,6 +221,8 @@ def expire_one(session: Session, *, proposal_id: UUID, now: datetime) -> bool:
 def _lock(session: Session, key: substitute_queries.ProposalKey) -> tuple[Chosen, Proposal]:
     order, part = shortfalls.lock_part(session, fulfillment_id=key.fulfillment_id, caller=None)
     proposal = substitute_queries.lock_proposal(session, proposal_id=key.id)
+    if order.cancelled_at is not None and proposal.state == "proposed":
+        raise AlreadyAnswered(state="withdrawn", legal=[])
     return Chosen(order, part, {proposal.order_line_id: proposal.quantity}), proposal
 
 

@@ -16,6 +16,7 @@ from orders.shortfalls.settling import (
     choose,
     drop,
     give_back,
+    keep_open,
     refund,
     settle,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "drop",
     "give_back",
     "illegal",
+    "keep_open",
     "keys",
     "lock_part",
     "move_on",

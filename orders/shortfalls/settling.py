@@ -48,6 +48,25 @@ _SETTLE = text(
     RETURNING id
     """
 )
+_KEEP_OPEN = text(
+    """
+    WITH open AS (
+        SELECT order_line_id, CAST(sum(quantity) AS integer) AS units FROM shortfall
+        WHERE fulfillment_id = :part AND state IN ('open', 'proposed') GROUP BY order_line_id
+    ), made AS (
+        INSERT INTO fulfillment (id, order_id, location_id, method, state)
+        SELECT :id, order_id, location_id, 'pickup', 'short' FROM fulfillment WHERE id = :part AND EXISTS (SELECT FROM open)
+    ), lines AS (
+        INSERT INTO fulfillment_line (fulfillment_id, order_line_id, quantity, short) SELECT :id, order_line_id, units, units FROM open
+    ), left_over AS (
+        UPDATE fulfillment_line AS line SET short = short - units, cancelled = cancelled + units
+        FROM open WHERE line.fulfillment_id = :part AND line.order_line_id = open.order_line_id
+    ), asked AS (
+        UPDATE substitute_proposal SET fulfillment_id = :id WHERE fulfillment_id = :part AND state = 'proposed'
+    )
+    UPDATE shortfall SET fulfillment_id = :id WHERE fulfillment_id = :part AND state IN ('open', 'proposed')
+    """
+)
 _CALL_OFF = text(
     """
     WITH settled AS (
@@ -89,7 +108,7 @@ def choose(
     for one in shortfall_queries.unsettled(session, fulfillment_id=part.id):
         if line_ids is None or one.order_line_id in line_ids:
             lines[one.order_line_id] = lines.get(one.order_line_id, 0) + one.quantity
-    if not lines or (line_ids is not None and set(lines) != set(line_ids)):
+    if order.cancelled_at is not None or not lines or (line_ids is not None and set(lines) != set(line_ids)):
         raise NothingShort(state=part.state, legal=legal_steps(part))
     return Chosen(order, part, lines)
 
@@ -175,6 +194,12 @@ def drop(session: Session, *, part: Part, actor: str, now: datetime) -> None:
         given = {"part": part.id, "state": "refunded", "to": None, "line_ids": lines, "actor": actor, "now": now}
         for proposal_id in session.execute(_SETTLE, given).scalars():
             reservations.release(session, owner_id=proposal_id, cause="substitute", actor=actor, now=now)
+
+
+def keep_open(session: Session, *, fulfillment_id: UUID) -> None:
+    """The rest was handed over, and nobody has said what becomes of what is missing: that stays open in a part of its own, so
+    that it can still be decided, or picked if it comes in."""
+    session.execute(_KEEP_OPEN, {"part": fulfillment_id, "id": new_id()})
 
 
 def call_off(session: Session, *, order_id: UUID, now: datetime) -> None:

@@ -144,6 +144,29 @@ def test_the_rest_is_made_ready_and_handed_over(session: Session, api: Api) -> N
     assert balanced(session)
 
 
+def test_what_is_undecided_when_the_rest_is_collected_stays_open(session: Session, api: Api) -> None:
+    made = shop(session, units=3)
+    picked = picking(api, made)
+    report(api, made, picked, 1)
+    counter = api(made.associate)
+    assert counter.post(f"/pickups/{picked.pickup_id}/ready", key=key()).status_code == 200
+    body = {"identity": "driving license", "tender": "cash"}
+    assert counter.post(f"/pickups/{picked.pickup_id}/collection", key=key(), json=body).status_code == 200
+    assert parts(session, picked.id) == [("pickup", "collected", 3, 2, 2, 0, 1), ("pickup", "short", 1, 0, 0, 1, 0)]
+    order = api(made.customer).get(f"/orders/{picked.id}").json
+    assert order["status"] == "open"
+    receive(session, made.store, made.tea, 1)
+    deliver_events(session, "AllocationFilled")
+    assert parts(session, picked.id)[1] == ("pickup", "allocated", 1, 0, 0, 0, 0)
+    second = order["fulfillments"][1]["id"]
+    for step in ("picking", "ready"):
+        assert counter.post(f"/pickups/{second}/{step}", key=key()).status_code == 200
+    done = counter.post(f"/pickups/{second}/collection", key=key(), json={"identity": "driving license"})
+    assert done.status_code == 200, done.json
+    assert level(session, made.store, made.tea) == (0, 0, 0)
+    assert balanced(session)
+
+
 def test_of_two_stores_each_hands_over_its_own(session: Session, api: Api) -> None:
     made = shop(session, units=3)
     receive(session, made.other, made.tea, 3)
@@ -350,6 +373,8 @@ def test_a_cancelled_order_has_no_open_shortfalls(session: Session, api: Api) ->
     agent = staff(session, "agent")
     gone = api(agent).post(f"/orders/{picked.id}/cancellation", key=key(), json={"reason": "asked"})
     assert gone.status_code == 200, gone.json
+    at_once = resolve(api, agent, picked, "refund")
+    assert (at_once.status_code, at_once.json["code"]) == (409, "nothing_short"), "before anybody has heard of it"
     deliver_events(session)
     states = session.execute(text("SELECT state FROM shortfall")).scalars().all()
     assert states == ["cancelled"]

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from orders import jobs, substitutes
 from retail import limits
 from retail.kernel import clock
-from tests.factories import Variant, variant
+from tests.factories import Variant, staff, variant
 from tests.factories.orders import Shop, events, level, receive, shop, world
-from tests.factories.shortfalls import Api, Picked, key, parts, picking, promises
+from tests.factories.shortfalls import Api, Picked, deliver_events, key, parts, picking, promises
 from tests.inventory.books import balanced
 
 Asked = tuple[Shop, Picked, Variant, str]
@@ -122,6 +122,18 @@ def test_another_decision_withdraws_the_question(session: Session, api: Api, ask
     assert level(session, made.store, green) == (5, 0, 0)
     late = answer(api, link, accept=True)
     assert (late.status_code, late.json["state"]) == (409, "withdrawn")
+    assert balanced(session)
+
+
+def test_of_a_cancelled_order_nothing_is_asked(session: Session, api: Api, asked: Asked) -> None:
+    made, picked, green, link = asked
+    agent = staff(session, "agent")
+    gone = api(agent).post(f"/orders/{picked.id}/cancellation", key=key(), json={"reason": "asked"})
+    assert gone.status_code == 200, gone.json
+    late = answer(api, link, accept=True)
+    assert (late.status_code, late.json["state"]) == (409, "withdrawn")
+    deliver_events(session)
+    assert level(session, made.store, green) == (5, 0, 0)
     assert balanced(session)
 
 
