@@ -20,6 +20,7 @@ CASES: Mapping[str, frozenset[int]] = {
 READS = ("GET", "HEAD")
 _TWICE = "doing it twice is the same as once"
 _NOTHING_GIVEN = "nothing is given that could be wrong"
+_BY_LINK = "who holds the link may; a link that is not ours is 404"
 CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("DELETE", "/api/v1/auth/token"): {"invalid": _NOTHING_GIVEN, "conflict": _TWICE},
     ("DELETE", "/api/v1/carts/<uuid:cart_id>/hold"): {"conflict": _TWICE},
@@ -28,6 +29,8 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("DELETE", "/api/v1/variants/<path:sku>/barcodes/<path:barcode>"): {"conflict": _TWICE},
     ("GET", "/api/v1/me"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/points"): {"invalid": _NOTHING_GIVEN},
+    ("GET", "/api/v1/substitutes/<string:token>"): {"forbidden": _BY_LINK},
+    ("POST", "/api/v1/substitutes/<string:token>/answer"): {"forbidden": _BY_LINK},
     ("POST", "/api/v1/stock/levels"): {"conflict": _TWICE},
     ("POST", "/api/v1/price-lists/<price_list>/prices"): {"conflict": "a price is only followed by another one"},
 }
