@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from inventory import reservations
 from inventory.reservations import Demand, Promise
 from loyalty import earning, ledger
-from orders import order_writer, pricing, queries
+from orders import gift_cards, order_writer, pricing, queries, splitting
 from orders.confirmation import confirm, fail
-from orders.order_writer import Draft, Part
+from orders.order_writer import Draft
 from orders.ownership import cart_of, channel_of, customer_for
 from orders.pricing import Priced
-from orders.tenders import AT_THE_TILL
+from orders.queries.gift_cards import GiftCardFacts
 from retail import customers, stores
 from retail import queries as ground
 from retail.kernel import config
@@ -32,7 +32,6 @@ from retail.queries import CustomerFacts, LocationFacts
 __all__ = ["CartChanged", "Item", "confirm", "fail", "place"]
 
 PICKUP, CARRY_OUT = "pickup", "carry_out"
-ACCEPTED = {PICKUP: ("card", "pay_at_pickup"), CARRY_OUT: AT_THE_TILL}
 
 
 class CartChanged(Conflict):
@@ -92,6 +91,8 @@ def place(
     method: str | None = None,
     location: str | UUID | None = None,
     payment: Mapping[str, Any] | None = None,
+    payments: Sequence[Mapping[str, Any]] = (),
+    gift_card_numbers: Sequence[str] = (),
     points_to_spend: int | None = None,
     customer_id: UUID | None = None,
     contact: Mapping[str, str | None] | None = None,
@@ -104,7 +105,9 @@ def place(
     Args:
         method: ``pickup`` or ``carry_out``. location: a store's code or id.
         payment: ``{"method": card | pay_at_pickup | cash | card_terminal, "payment_method": "pm_..."}``; needed only
-            when points do not pay everything. Cards leave the order ``pending_payment`` for `payments.authorize`.
+            when points and gift cards do not pay everything. payments: at the till, several of them with amounts.
+        gift_card_numbers: used in their order after points, as far as they go.
+            Cards leave the order ``pending_payment`` for `payments.authorize`.
         contact: name, email, phone of a guest, or in the place of the customer's own.
 
     Returns: the order in the shape of OrderSchema (what `queries.order_dict` would say).
@@ -125,7 +128,8 @@ def place(
     place_ = _location(session, wish, caller)
     customer = customer_for(session, customer_id=wish.customer_id, caller=caller)
     priced = _price(session, wish, place_, now)
-    draft = _draft(wish, place_, customer, priced, contact=contact, payment=payment, caller=caller, now=now)
+    tenders = {"payment": payment, "payments": payments, "cards": _cards(session, gift_card_numbers)}
+    draft = _draft(wish, place_, customer, priced, contact=contact, tenders=tenders, caller=caller, now=now)
 
     promises = reservations.allocate(
         session,
@@ -148,6 +152,8 @@ def place(
         )
     if not order_writer.write(session, draft=draft, actor=caller.actor, now=now):
         raise CartChanged
+    if draft.parts and gift_card_numbers:
+        _spend_cards(session, draft, actor=caller.actor, now=now)
     if draft.method == CARRY_OUT:
         _settle_at_till(session, draft, actor=caller.actor, now=now)
     return order_writer.answer(draft)
@@ -224,13 +230,17 @@ def _draft(
     priced: Priced,
     *,
     contact: Mapping[str, str | None] | None,
-    payment: Mapping[str, Any] | None,
+    tenders: Mapping[str, Any],
     caller: Principal,
     now: datetime,
 ) -> Draft:
     """Everything about the new order that can be decided without taking anything."""
     till = wish.method == CARRY_OUT
-    points, parts = _tenders(wish, customer, priced, payment)
+    if wish.points > 0 and customer is None and priced.total_minor > 0:
+        raise Invalid(errors=[{"field": "points_to_spend", "code": "no_customer", "detail": "Guests have no points"}])
+    points, parts = splitting.split(
+        priced.total_minor, priced.currency, method=wish.method, points=wish.points, **tenders
+    )
     waits = any(part.tender == "card" for part in parts)
     name, email, phone = _contact(customer, contact, needed=not till)
     return Draft(
@@ -264,36 +274,32 @@ def _ready_by(place_: LocationFacts, promises: Sequence[Promise]) -> datetime | 
     return stores.ready_by(place_, max(moments)) if len(moments) == len(promises) else None
 
 
-def _tenders(
-    wish: _Wish, customer: CustomerFacts | None, priced: Priced, payment: Mapping[str, Any] | None
-) -> tuple[int, tuple[Part, ...]]:
-    """Split the total: points first, never more than it costs; the rest by the chosen method. (points, parts)."""
-    parts: list[Part] = []
-    points, value = 0, 0
-    if wish.points > 0 and priced.total_minor > 0:
-        if customer is None:
-            raise Invalid(
-                errors=[{"field": "points_to_spend", "code": "no_customer", "detail": "Guests have no points"}]
-            )
-        one = earning.value_of(1, priced.currency)
-        points = min(wish.points, priced.total_minor // one)
-        value = points * one
-    if points:
-        parts.append(Part(new_id(), "points", value, points=points))
-    rest = priced.total_minor - value
-    if rest:
-        method = (payment or {}).get("method")
-        if method not in ACCEPTED[wish.method]:
-            detail = f"{wish.method} is paid by one of {', '.join(ACCEPTED[wish.method])}"
-            raise Invalid(
-                "Choose how to pay", errors=[{"field": "payment.method", "code": "not_accepted", "detail": detail}]
-            )
-        provider_method = (payment or {}).get("payment_method")
-        if method == "card" and not provider_method:
-            detail = "A card payment needs the provider's payment method"
-            raise Invalid(errors=[{"field": "payment.payment_method", "code": "required", "detail": detail}])
-        parts.append(Part(new_id(), str(method), rest, provider_method=provider_method if method == "card" else None))
-    return points, tuple(parts)
+def _cards(session: Session, numbers: Sequence[str]) -> list[GiftCardFacts]:
+    """The gift cards of these numbers, in order.
+
+    Raises:
+        GiftCardUnknown: one of them is none. Invalid: one is named twice.
+    """
+    cards = [gift_cards.find(session, number=number) for number in numbers]
+    if len({card.id for card in cards}) != len(cards):
+        raise Invalid(errors=[{"field": "gift_cards", "code": "repeated", "detail": "A gift card is named twice"}])
+    return cards
+
+
+def _spend_cards(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:
+    """Take what the gift cards pay off them, in one order of locks; what they lack refuses the whole order."""
+    by_card = sorted((part.gift_card.id, part) for part in draft.parts if part.gift_card is not None)
+    for card_id, part in by_card:
+        gift_cards.spend(
+            session,
+            gift_card_id=card_id,
+            amount_minor=part.amount_minor,
+            currency=draft.priced.currency,
+            order_id=draft.order_id,
+            key=f"spend:{part.payment_id}",
+            actor=actor,
+            now=now,
+        )
 
 
 def _contact(
@@ -324,7 +330,7 @@ def _settle_at_till(session: Session, draft: Draft, *, actor: str, now: datetime
         return
     earned = earning.points_for(
         lines_net_minor=[line.subtotal_minor for line in draft.priced.lines],
-        paid_with_points_minor=sum(part.amount_minor for part in draft.parts if part.tender == "points"),
+        paid_with_points_minor=sum(part.amount_minor for part in draft.parts if part.tender in splitting.EARNS_NOTHING),
         currency=draft.priced.currency,
     )
     if earned:

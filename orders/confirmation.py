@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from inventory import reservations
 from loyalty import ledger
-from orders import tenders
+from orders import refund_ledger, tenders
+from orders.queries import payments as payment_queries
 from retail.events import OrderPlaced, PaymentFailed
 from retail.kernel import outbox
 
@@ -87,6 +88,17 @@ def fail(session: Session, *, order_id: UUID, code: str, actor: str, now: dateti
     reservations.release(session, owner_id=order_id, cause="payment_failed", actor=actor, now=now)
     if tenders.void_points(session, order_id=order_id, actor=actor, now=now):
         ledger.release(session, order_id=order_id, actor=actor, now=now)
+    _give_cards_back(session, order_id=order_id, actor=actor, now=now)
     failed = PaymentFailed(order_id=order_id, reference=row.reference, customer_id=row.customer_id, code=code)
     outbox.publish(session, failed, actor=actor, now=now)
     return True
+
+
+def _give_cards_back(session: Session, *, order_id: UUID, actor: str, now: datetime) -> None:
+    """What gift cards paid when the order was placed goes back onto them."""
+    payments = payment_queries.lock_payments(session, order_id=order_id)
+    order = payment_queries.lock_order(session, order_id=order_id)
+    if order is not None and any(payment.tender == "gift_card" for payment in payments):
+        refund_ledger.open_refund(
+            session, order=order, payments=payments, reason="payment_failed", restock=False, actor=actor, now=now
+        )

@@ -9,6 +9,7 @@ import hmac
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -16,13 +17,14 @@ from sqlalchemy.orm import Session
 
 from orders.queries import gift_cards as queries
 from orders.queries.gift_cards import GiftCardFacts
-from retail.events import GiftCardIssued
+from retail.events import GiftCardAdjusted, GiftCardBlockedOrNot, GiftCardIssued
 from retail.kernel import config, outbox
-from retail.kernel.errors import Conflict, Invalid
+from retail.kernel.errors import Conflict, Invalid, NotFound, Stale
 from retail.kernel.ids import ALPHABET, check_character, fingerprint, is_valid, new_id
 
 NUMBER_CHARACTERS = 16
 HINT_CHARACTERS = 4
+ENTRIES_SHOWN = 100
 GIFT_CARD, STORE_CREDIT = "gift_card", "store_credit"
 
 
@@ -242,3 +244,111 @@ def _move(
     row = {"id": new_id(), "gift_card_id": gift_card_id, "kind": kind, "amount": amount_minor, "order_id": order_id}
     row |= {"reason": reason, "key": key, "actor": actor, "now": now}
     return session.execute(_MOVE, row).scalar_one_or_none() is not None
+
+
+_STATE = text(
+    """
+    UPDATE gift_card SET state = CAST(:state AS text), version = version + 1 WHERE id = :id AND version = :version
+    RETURNING id
+    """
+)
+
+
+def adjust(
+    session: Session, *, gift_card_id: UUID, amount_minor: int, reason: str, key: str, actor: str, now: datetime
+) -> None:
+    """Correct a card's balance by a signed amount, and say why.
+
+    Raises:
+        NotFound: there is no such card. GiftCardShort: less than nothing would be left; nothing was changed.
+    """
+    card = queries.card(session, gift_card_id=gift_card_id)
+    if card is None:
+        raise NotFound("There is no such gift card")
+    moved = _move(
+        session,
+        gift_card_id=gift_card_id,
+        kind="adjust",
+        amount_minor=amount_minor,
+        order_id=None,
+        reason=reason,
+        key=key,
+        actor=actor,
+        now=now,
+    )
+    if not moved:
+        raise GiftCardShort(balance={"amount_minor": card.balance_minor, "currency": card.currency})
+    event = GiftCardAdjusted(
+        gift_card_id=gift_card_id,
+        customer_id=card.customer_id,
+        amount_minor=amount_minor,
+        currency=card.currency,
+        reason=reason,
+    )
+    outbox.publish(session, event, actor=actor, now=now)
+
+
+def block(session: Session, *, gift_card_id: UUID, blocked: bool, version: int, actor: str, now: datetime) -> None:
+    """Let nobody pay with the card any more, or let them again. What is refunded onto it stays its holder's.
+
+    Raises:
+        NotFound, Stale: there is no such card; it was changed meanwhile.
+    """
+    card = queries.card(session, gift_card_id=gift_card_id)
+    if card is None:
+        raise NotFound("There is no such gift card")
+    state = "blocked" if blocked else "active"
+    given = {"id": gift_card_id, "state": state, "version": version}
+    if session.execute(_STATE, given).scalar_one_or_none() is None:
+        raise Stale
+    event = GiftCardBlockedOrNot(gift_card_id=gift_card_id, customer_id=card.customer_id, blocked=blocked)
+    outbox.publish(session, event, actor=actor, now=now)
+
+
+def show(session: Session, *, gift_card_id: UUID) -> dict[str, Any]:
+    """A card with its ledger, newest first (GiftCardSchema); never its number.
+
+    Raises:
+        NotFound: there is no such card.
+    """
+    card = queries.card(session, gift_card_id=gift_card_id)
+    if card is None:
+        raise NotFound("There is no such gift card")
+    entries = queries.entries_of(session, gift_card_id=gift_card_id, limit=ENTRIES_SHOWN)
+    return shown(card) | {
+        "entries": [
+            entry | {"amount": {"amount_minor": entry["amount_minor"], "currency": card.currency}} for entry in entries
+        ]
+    }
+
+
+def shown(card: GiftCardFacts) -> dict[str, Any]:
+    """A card as lists show it."""
+    return {
+        "id": card.id,
+        "kind": card.kind,
+        "hint": card.hint,
+        "customer_id": card.customer_id,
+        "balance": {"amount_minor": card.balance_minor, "currency": card.currency},
+        "state": card.state,
+        "expires_at": card.expires_at,
+        "version": card.version,
+        "created_at": card.created_at,
+    }
+
+
+def of_customer(session: Session, *, customer_id: UUID) -> list[dict[str, Any]]:
+    """The cards bound to a customer, oldest first; one statement."""
+    return [shown(card) for card in queries.cards_of(session, customer_id=customer_id)]
+
+
+def number_for(session: Session, *, gift_card_id: UUID, customer_id: UUID | None) -> str:
+    """The number of a card, for its holder (or, without `customer_id`, for staff who hand it over).
+
+    Raises:
+        NotFound: there is no such card, or it is another's.
+    """
+    card = queries.card(session, gift_card_id=gift_card_id)
+    if card is None or (customer_id is not None and card.customer_id != customer_id):
+        raise NotFound("There is no such gift card")
+    return number_of(card.id)

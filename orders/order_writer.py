@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from orders.pricing import Priced
+from orders.queries.gift_cards import GiftCardFacts
 from orders.queries.orders import tax_lines_of
 from retail.events import OrderPlaced
 from retail.kernel import outbox
@@ -31,6 +32,7 @@ class Part:
     amount_minor: int
     points: int | None = None
     provider_method: str | None = None
+    gift_card: GiftCardFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +128,12 @@ _WRITE = Hot(
     ), part AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:parts AS json)) AS p (
             id uuid, tender text, state text, amount_minor bigint, authorized_minor bigint, captured_minor bigint,
-            points bigint, provider_method text, authorize_id uuid, capture_id uuid)
+            points bigint, provider_method text, gift_card_id uuid, authorize_id uuid, capture_id uuid)
     ), new_payments AS (
         INSERT INTO payment (id, order_id, tender, state, amount_minor, authorized_minor, captured_minor, currency, points,
-                             provider_method, created_at, updated_at)
+                             provider_method, gift_card_id, created_at, updated_at)
         SELECT p.id, d.id, p.tender, p.state, p.amount_minor, p.authorized_minor, p.captured_minor, d.currency, p.points,
-               p.provider_method, d.placed_at, d.placed_at
+               p.provider_method, p.gift_card_id, d.placed_at, d.placed_at
         FROM doc AS d CROSS JOIN part AS p
     ), new_entries AS (
         INSERT INTO payment_entry (id, payment_id, kind, amount_minor, state, idempotency_key, actor, started_at, settled_at)
@@ -225,7 +227,7 @@ def answer(draft: Draft) -> dict[str, Any]:
 
 
 def _payment_answer(draft: Draft, part: Part) -> dict[str, Any]:
-    state, currency = _state(draft, part), draft.priced.currency
+    state, currency, card = _state(draft, part), draft.priced.currency, part.gift_card
     return {
         "id": part.payment_id,
         "tender": part.tender,
@@ -235,7 +237,7 @@ def _payment_answer(draft: Draft, part: Part) -> dict[str, Any]:
         "refunded": _money(0, currency),
         "released": _money(0, currency),
         "points": part.points,
-        "gift_card": None,
+        "gift_card": None if card is None else {"id": card.id, "hint": card.hint, "kind": card.kind},
         "payment_method_id": None,
         "provider_id": None,
         "capture_before": None,
@@ -347,13 +349,14 @@ def _part(draft: Draft, part: Part) -> dict[str, Any]:
         "captured_minor": part.amount_minor if state == "captured" else 0,
         "points": part.points,
         "provider_method": part.provider_method,
+        "gift_card_id": None if part.gift_card is None else part.gift_card.id,
         "authorize_id": new_id() if state in ("authorized", "captured") else None,
         "capture_id": new_id() if state == "captured" else None,
     }
 
 
 def _state(draft: Draft, part: Part) -> str:
-    if draft.at_till:
+    if draft.at_till or part.gift_card is not None:
         return "captured"
     return "authorized" if part.tender == "points" else "pending"
 

@@ -99,6 +99,8 @@ EVENTS: Words = {
     "StoreShipmentDispatched": N_("On its way to the store"),
     "StoreShipmentArrived": N_("Arrived at the store"),
     "PointsEarned": N_("Points earned"),
+    "GiftCardAdjusted": N_("Gift card corrected"),
+    "GiftCardBlockedOrNot": N_("Gift card blocked or released"),
     "GiftCardIssued": N_("Gift card or store credit issued"),
     "CustomerRegistered": N_("Customer registered"),
     "CustomerChanged": N_("Customer's details changed"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -41,6 +42,34 @@ def by_fingerprint(session: Session, *, code_hash: str) -> GiftCardFacts | None:
 def lock_card(session: Session, *, gift_card_id: UUID) -> GiftCardFacts:
     """A card that exists, locked: its balance stays until the transaction ends."""
     return GiftCardFacts(*session.execute(_LOCK, {"gift_card_id": gift_card_id}).one())
+
+
+_CARD = text(f"SELECT {_COLUMNS} FROM gift_card WHERE id = :gift_card_id")  # noqa: S608 - a constant
+_CARDS = text(f"SELECT {_COLUMNS} FROM gift_card WHERE customer_id = :customer_id ORDER BY created_at, id")  # noqa: S608
+_ENTRIES = text(
+    """
+    SELECT e.id, e.kind, e.amount_minor, e.reason, e.actor, e.at, o.reference AS order_reference
+    FROM gift_card_entry AS e LEFT JOIN "order" AS o ON o.id = e.order_id
+    WHERE e.gift_card_id = :gift_card_id ORDER BY e.seq DESC LIMIT :limit
+    """
+)
+
+
+def card(session: Session, *, gift_card_id: UUID) -> GiftCardFacts | None:
+    """One card by id."""
+    row = session.execute(_CARD, {"gift_card_id": gift_card_id}).one_or_none()
+    return None if row is None else GiftCardFacts(*row)
+
+
+def cards_of(session: Session, *, customer_id: UUID) -> list[GiftCardFacts]:
+    """A customer's cards, oldest first."""
+    return [GiftCardFacts(*row) for row in session.execute(_CARDS, {"customer_id": customer_id}).all()]
+
+
+def entries_of(session: Session, *, gift_card_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """A card's ledger, newest first: id, kind, amount_minor, reason, actor, at, order_reference."""
+    given = {"gift_card_id": gift_card_id, "limit": limit}
+    return [dict(row) for row in session.execute(_ENTRIES, given).mappings().all()]
 
 
 def entry_exists(session: Session, *, key: str) -> bool:

@@ -1,10 +1,11 @@
 """The API of this package: carts, orders, pickups and payments."""
 
-from orders.routes import carts, changes, orders, payments, pickups, returns, shortfalls
+from orders.routes import carts, changes, gift_cards, orders, payments, pickups, returns, shortfalls
 
 BLUEPRINTS = [
     *carts.BLUEPRINTS,
     *changes.BLUEPRINTS,
+    *gift_cards.BLUEPRINTS,
     *orders.BLUEPRINTS,
     *payments.BLUEPRINTS,
     *pickups.BLUEPRINTS,

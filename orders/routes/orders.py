@@ -25,7 +25,7 @@ SEES = "orders.read|orders.place"  # whoever may only place sees her own
 def place_order(call: Call, claim: Claim, answer: Answer, body: dict[str, Any]) -> dict[str, Any]:
     """Place an order, from a cart or from lines.
 
-    Points pay first, at most the total; the rest is paid by card, at pickup, or (carry_out) at the till. Everything is
+    Points pay first, at most the total, then gift cards; the rest is paid by card, at pickup, or (carry_out) at the till. Everything is
     taken or nothing: `out_of_stock` names every short line and where its SKU is available. A card is authorized before
     the answer; `card_declined` gives stock and points back; with `requires_action` the order is `pending_payment` and
     the payment carries a `client_secret` for the provider's own page.
@@ -41,7 +41,8 @@ def place_order(call: Call, claim: Claim, answer: Answer, body: dict[str, Any]) 
 
 def _place(session: Any, call: Call, body: dict[str, Any]) -> dict[str, Any]:
     lines = [Item(line["quantity"], line["sku"]) for line in body.pop("lines", ())]
-    return checkout.place(session, **body, lines=lines, caller=call.principal, now=call.now)
+    numbers = body.pop("gift_cards", ())
+    return checkout.place(session, **body, gift_card_numbers=numbers, lines=lines, caller=call.principal, now=call.now)
 
 
 def _place_by_card(call: Call, claim: Claim, answer: Answer, body: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import marshmallow as ma
 
 from orders.fulfillment import STATUSES
 from orders.schemas.places import LOCATION_CODE, LocationNameSchema, money_field
+from orders.tenders import AT_THE_TILL
 from retail import limits
+from retail.kernel.money import MAX_MINOR
 from retail.kernel.web.cursor import PageQuery
 from retail.schemas.texts import Line
 
@@ -40,6 +42,13 @@ class PayOrderSchema(ma.Schema):
     )
 
 
+class TakenSchema(ma.Schema):
+    """What the till took by one tender, minor units of the order's currency."""
+
+    method = ma.fields.String(required=True, validate=ma.validate.OneOf(AT_THE_TILL))
+    amount_minor = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(1, MAX_MINOR))
+
+
 class PlaceOrderSchema(ma.Schema):
     """Either `cart_id` or `lines`. What is given here goes before what the cart says."""
 
@@ -50,7 +59,19 @@ class PlaceOrderSchema(ma.Schema):
         metadata={"description": "carry_out: sold at the till of that store, paid and handed over at once"},
     )
     location = ma.fields.String(validate=ma.validate.Length(1, 64), metadata=LOCATION_CODE)
-    payment = ma.fields.Nested(PayOrderSchema, metadata={"description": "Not needed when points pay everything"})
+    payment = ma.fields.Nested(
+        PayOrderSchema, metadata={"description": "Not needed when points and gift cards pay everything"}
+    )
+    payments = ma.fields.List(
+        ma.fields.Nested(TakenSchema),
+        validate=ma.validate.Length(1, limits.PAYMENTS_PER_ORDER),
+        metadata={"description": "carry_out alone: several tenders in the place of `payment`; they add up to the rest"},
+    )
+    gift_cards = ma.fields.List(
+        ma.fields.String(validate=ma.validate.Length(1, 40)),
+        validate=ma.validate.Length(1, limits.PAYMENTS_PER_ORDER),
+        metadata={"description": "Numbers; used in their order, after points, as far as they go"},
+    )
     points_to_spend = ma.fields.Integer(
         strict=True,
         validate=ma.validate.Range(0, limits.POINTS_PER_ORDER),
@@ -66,6 +87,8 @@ class PlaceOrderSchema(ma.Schema):
         """
         if ("cart_id" in data) == ("lines" in data):
             raise ma.ValidationError("Give exactly one of cart_id and lines", "lines")
+        if "payment" in data and "payments" in data:
+            raise ma.ValidationError("Give one of payment and payments", "payments")
 
 
 class TaxLineSchema(ma.Schema):

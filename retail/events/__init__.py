@@ -48,6 +48,8 @@ __all__ = [
     "CustomerChanged",
     "CustomerRegistered",
     "Event",
+    "GiftCardAdjusted",
+    "GiftCardBlockedOrNot",
     "GiftCardIssued",
     "IdentityLinked",
     "IdentityUnlinked",
@@ -155,6 +157,28 @@ class GiftCardIssued(Event):
     kind: str
     amount_minor: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiftCardAdjusted(Event):
+    """A gift card's balance was corrected by hand, and why."""
+
+    aggregate: ClassVar[str] = "gift_card_id"
+    gift_card_id: uuid.UUID
+    customer_id: uuid.UUID | None
+    amount_minor: int
+    currency: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiftCardBlockedOrNot(Event):
+    """Nobody pays with the gift card any more, or somebody may again."""
+
+    aggregate: ClassVar[str] = "gift_card_id"
+    gift_card_id: uuid.UUID
+    customer_id: uuid.UUID | None
+    blocked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
