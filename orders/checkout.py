@@ -18,12 +18,11 @@ from loyalty import earning, ledger
 from orders import gift_cards, order_writer, pricing, queries, splitting
 from orders.confirmation import confirm, fail
 from orders.order_writer import Draft
-from orders.ownership import cart_of, channel_of, customer_for
+from orders.ownership import cart_of, channel_of, contact_of, customer_for
 from orders.pricing import Priced
 from orders.queries.gift_cards import GiftCardFacts
-from retail import customers, stores
 from retail import queries as ground
-from retail.kernel import config
+from retail import stores
 from retail.kernel.auth import CLIENT, CUSTOMER, Principal
 from retail.kernel.errors import Conflict, Forbidden, Invalid
 from retail.kernel.ids import new_id, new_reference
@@ -242,7 +241,7 @@ def _draft(
         priced.total_minor, priced.currency, method=wish.method, points=wish.points, **tenders
     )
     waits = any(part.tender == "card" for part in parts)
-    name, email, phone = _contact(customer, contact, needed=not till)
+    name, email, phone = contact_of(customer, contact, needed=not till)
     return Draft(
         order_id=new_id(),
         reference=new_reference(queries.REFERENCE_PREFIX),
@@ -300,25 +299,6 @@ def _spend_cards(session: Session, draft: Draft, *, actor: str, now: datetime) -
             actor=actor,
             now=now,
         )
-
-
-def _contact(
-    customer: CustomerFacts | None, given: Mapping[str, str | None] | None, *, needed: bool
-) -> tuple[str, str | None, str | None]:
-    """Name, email and phone for messages about this order: as given, else the customer's own. A pickup of a guest
-    needs one address, or nobody could be told that it is ready."""
-    given = given or {}
-    region = config.current().default_region
-    email, phone = given.get("email"), given.get("phone")
-    if email:
-        email = customers.normalize("email", email, region=region)
-    if phone:
-        phone = customers.normalize("phone", phone, region=region)
-    if customer is not None:
-        return given.get("name") or customer.name, email or customer.email, phone or customer.phone
-    if needed and not email and not phone:
-        raise Invalid(errors=[{"field": "contact", "code": "required", "detail": "A guest needs an email or a phone"}])
-    return given.get("name") or "", email or None, phone or None
 
 
 def _settle_at_till(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:

@@ -11,7 +11,9 @@ from orders.queries.orders import order_key
 from orders.queries.payments import owner_of
 from orders.queries.pickups import pickup_dict
 from orders.queries.shortfalls import order_of_part as order_id_of_part
+from retail import customers
 from retail import queries as ground
+from retail.kernel import config
 from retail.kernel.auth import CUSTOMER, STAFF, Principal
 from retail.kernel.errors import Invalid, NotFound
 from retail.queries import CustomerFacts
@@ -113,3 +115,22 @@ def order_of_part(session: Session, *, fulfillment_id: UUID) -> UUID:
     if found is None:
         raise NotFound
     return found
+
+
+def contact_of(
+    customer: CustomerFacts | None, given: Mapping[str, str | None] | None, *, needed: bool
+) -> tuple[str, str | None, str | None]:
+    """Name, email and phone for messages about this order: as given, else the customer's own. A pickup of a guest
+    needs one address, or nobody could be told that it is ready."""
+    given = given or {}
+    region = config.current().default_region
+    email, phone = given.get("email"), given.get("phone")
+    if email:
+        email = customers.normalize("email", email, region=region)
+    if phone:
+        phone = customers.normalize("phone", phone, region=region)
+    if customer is not None:
+        return given.get("name") or customer.name, email or customer.email, phone or customer.phone
+    if needed and not email and not phone:
+        raise Invalid(errors=[{"field": "contact", "code": "required", "detail": "A guest needs an email or a phone"}])
+    return given.get("name") or "", email or None, phone or None

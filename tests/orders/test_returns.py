@@ -91,6 +91,7 @@ def test_back_at_another_store(session: Session, api: Api) -> None:
         3960,
         made.other.code,
     )
+    assert api(made.customer).get(f"/returns/{back['id']}").json == done.json
     shown = api(made.customer).get(f"/orders/{order['reference']}").json
     assert shown["lines"][0]["refunded_quantity"] == 2
     (refund,) = shown["refunds"]
