@@ -104,9 +104,9 @@ def place(
     Args:
         method: ``pickup`` or ``carry_out``. location: a store's code or id.
         payment: ``{"method": card | pay_at_pickup | cash | card_terminal, "payment_method": "pm_..."}``; needed only
-            when points and gift cards do not pay everything. payments: at the till, several of them with amounts.
+            when points and gift cards do not pay everything. Cards leave the order ``pending_payment`` for
+            `payments.authorize`. payments: in its place at the till, several with amounts.
         gift_card_numbers: used in their order after points, as far as they go.
-            Cards leave the order ``pending_payment`` for `payments.authorize`.
         contact: name, email, phone of a guest, or in the place of the customer's own.
 
     Returns: the order in the shape of OrderSchema (what `queries.order_dict` would say).
@@ -130,19 +130,7 @@ def place(
     tenders = {"payment": payment, "payments": payments, "cards": _cards(session, gift_card_numbers)}
     draft = _draft(wish, place_, customer, priced, contact=contact, tenders=tenders, caller=caller, now=now)
 
-    promises = reservations.allocate(
-        session,
-        owner_id=draft.order_id,
-        demands=[
-            Demand(variant_id=line.variant_id, location_id=place_.id, quantity=line.quantity, line_id=line_id)
-            for line, line_id in zip(priced.lines, draft.line_ids, strict=True)
-            if line.variant_id is not None
-        ],
-        held_for=wish.cart_id,
-        channel=draft.channel,
-        actor=caller.actor,
-        now=now,
-    )
+    promises = _allocate(session, draft, held_for=wish.cart_id, actor=caller.actor, now=now)
     if promises and draft.method == PICKUP:
         draft = replace(draft, ready_by=_ready_by(place_, promises))
     if draft.points:
@@ -156,6 +144,23 @@ def place(
     if draft.method == CARRY_OUT:
         _settle_at_till(session, draft, actor=caller.actor, now=now)
     return order_writer.answer(draft)
+
+
+def _allocate(session: Session, draft: Draft, *, held_for: UUID | None, actor: str, now: datetime) -> list[Promise]:
+    """Take the goods' stock at the order's place; returns what cannot be handed over yet."""
+    return reservations.allocate(
+        session,
+        owner_id=draft.order_id,
+        demands=[
+            Demand(variant_id=line.variant_id, location_id=draft.place.id, quantity=line.quantity, line_id=line_id)
+            for line, line_id in zip(draft.priced.lines, draft.line_ids, strict=True)
+            if line.variant_id is not None
+        ],
+        held_for=held_for,
+        channel=draft.channel,
+        actor=actor,
+        now=now,
+    )
 
 
 def _from_cart(session: Session, cart_id: UUID, caller: Principal) -> _Wish:

@@ -78,6 +78,7 @@ EVENTS: Words = {
     "ReturnApproved": N_("Return approved"),
     "ReturnReceived": N_("Returned goods received"),
     "ReturnClosed": N_("Return closed"),
+    "OrderLineCancelled": N_("Part of the order cancelled"),
     "OrderChanged": N_("Order changed"),
     "OrderCancelled": N_("Order cancelled"),
     "OrderRefunded": N_("Order refunded"),

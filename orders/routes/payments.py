@@ -1,13 +1,15 @@
 """Cancellation and refund of an order, the look at its card payment, and the door for Stripe's webhooks."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import request
 
-from orders import cancellation, payments, queries, refunds, webhooks
+from orders import cancellation, line_cancellation, payments, queries, refunds, webhooks
 from orders.ownership import order_for
 from orders.schemas.orders import OrderSchema
 from orders.schemas.payments import (
+    CancelLineSchema,
     CancelOrderSchema,
     CardStateSchema,
     RefundOrderSchema,
@@ -39,6 +41,39 @@ def cancel_order(call: Call, claim: Claim, answer: Answer, reference: str, body:
     cancellation stands even while the card network is down: what was put aside is given free as soon as it answers.
     """
     return cancellation.cancel(order=reference, reason=body["reason"], caller=call.principal, claim=claim, now=call.now)
+
+
+@blp.workflow(
+    "/orders/<string:reference>/lines/<uuid:line_id>/cancellation",
+    permission="orders.cancel|me",
+    body=CancelLineSchema,
+    answer=OrderSchema,
+)
+def cancel_line(
+    call: Call, claim: Claim, answer: Answer, reference: str, line_id: UUID, body: dict[str, Any]
+) -> dict[str, Any]:
+    """Call a line off, or some of its units: their stock is free, their money is not taken or goes back.
+
+    Customers may until picking starts, staff until the goods are handed over. When nothing would be left of the order, it
+    is called off whole.
+    """
+    with db.transaction() as session:
+        claim.begin(session)
+        order_id = line_cancellation.cancel_line(
+            session,
+            order=reference,
+            line_id=line_id,
+            quantity=body.get("quantity"),
+            reason=body["reason"],
+            caller=call.principal,
+            now=call.now,
+        )
+        order = queries.order_dict(session, order_id=order_id)
+        if order is None:
+            raise NotFound
+        answer.settle(claim, session, order)
+    cancellation.settle(order_id=order_id, now=call.now)
+    return order
 
 
 @blp.workflow(

@@ -3,6 +3,7 @@
 import marshmallow as ma
 
 from orders.schemas.places import money_field
+from retail import limits
 
 REASON_CHARACTERS = 200
 STATES = ("pending", "requires_action", "authorized", "captured", "voided", "failed", "none")
@@ -13,6 +14,16 @@ class CancelOrderSchema(ma.Schema):
     """Why an order is called off."""
 
     reason = ma.fields.String(load_default="requested", validate=REASON, metadata={"example": "changed my mind"})
+
+
+class CancelLineSchema(CancelOrderSchema):
+    """How many units of a line are called off, and why."""
+
+    quantity = ma.fields.Integer(
+        strict=True,
+        validate=ma.validate.Range(1, limits.QUANTITY_PER_LINE),
+        metadata={"description": "All that were not handed over, if left out"},
+    )
 
 
 class RefundOrderSchema(ma.Schema):

@@ -59,6 +59,7 @@ __all__ = [
     "OrderCancelled",
     "OrderChanged",
     "OrderEvent",
+    "OrderLineCancelled",
     "OrderPlaced",
     "OrderPolicyChanged",
     "OrderRefunded",
@@ -125,6 +126,15 @@ class OrderChanged(OrderEvent):
     kind: str
     difference_minor: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLineCancelled(OrderEvent):
+    """Units of one line were called off before they were handed over; the rest of the order goes on."""
+
+    order_line_id: uuid.UUID
+    quantity: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
