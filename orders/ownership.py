@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from orders.queries.carts import CartFacts, cart_facts
 from orders.queries.orders import order_key
+from orders.queries.parcels import shipment_dict
 from orders.queries.payments import owner_of
 from orders.queries.pickups import pickup_dict
 from orders.queries.shortfalls import order_of_part as order_id_of_part
@@ -90,6 +91,19 @@ def order_for(session: Session, *, order: str, caller: Principal) -> UUID:
     if owner is None or not may_see_order({"customer_id": owner.customer_id, "placed_by": owner.placed_by}, caller):
         raise NotFound
     return owner.order_id
+
+
+def shipment_of(session: Session, *, fulfillment_id: UUID, caller: Principal) -> dict[str, Any]:
+    """The shipment, if it leaves from a location of the caller's (ShipmentSchema).
+
+    Raises:
+        NotFound: there is none, or it is another location's.
+    """
+    found = shipment_dict(session, fulfillment_id=fulfillment_id)
+    if found is None:
+        raise NotFound
+    caller.require_location(found["location"]["id"])
+    return found
 
 
 def pickup_of(session: Session, *, fulfillment_id: UUID, caller: Principal) -> dict[str, Any]:

@@ -82,6 +82,11 @@ def notify_expired(session: Session, event: Published) -> None:
     _queue(session, event, "pickup_expired", **{name: event.data[name] for name in names})
 
 
+def notify_shipped(session: Session, event: Published) -> None:
+    """A parcel is on its way: what is in it, and its number."""
+    _queue(session, event, "parcel_shipped", **{name: event.data[name] for name in ("lines", "carrier", "tracking")})
+
+
 def notify_log_in_code(session: Session, event: Published) -> None:
     """The one-time code, to the address it is to prove."""
     if "@" not in event.data["address"]:
@@ -129,5 +134,6 @@ HANDLERS: dict[type[Event], list[Handler]] = {
     events.SubstituteProposed: [notify_proposed],
     events.PickupMoved: [notify_moved],
     events.PickupExpired: [notify_expired],
+    events.ParcelShipped: [notify_shipped],
     events.LoginCodeRequested: [notify_log_in_code],
 }

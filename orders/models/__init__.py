@@ -4,6 +4,7 @@ from orders.models.cart import Cart, CartLine
 from orders.models.changes import OrderChange, OrderPolicy
 from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
+from orders.models.parcels import Parcel, ParcelLine
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
 from orders.models.returns import (
     ExchangeLine,
@@ -29,6 +30,8 @@ __all__ = [
     "OrderChange",
     "OrderLine",
     "OrderPolicy",
+    "Parcel",
+    "ParcelLine",
     "Payment",
     "PaymentEntry",
     "PaymentMethod",

@@ -1,6 +1,6 @@
 """The API of this package: carts, orders, pickups and payments."""
 
-from orders.routes import carts, changes, gift_cards, orders, payments, pickups, returns, shortfalls
+from orders.routes import carts, changes, gift_cards, orders, payments, pickups, returns, shipments, shortfalls
 
 BLUEPRINTS = [
     *carts.BLUEPRINTS,
@@ -10,5 +10,6 @@ BLUEPRINTS = [
     *payments.BLUEPRINTS,
     *pickups.BLUEPRINTS,
     *returns.BLUEPRINTS,
+    *shipments.BLUEPRINTS,
     *shortfalls.BLUEPRINTS,
 ]

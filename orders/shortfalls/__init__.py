@@ -6,7 +6,7 @@ nothing open. Nothing is lost: what is short stays promised to the order, as sho
 """
 
 from orders.shortfalls.noting import CAUSES, Lack, MoreThanToDo, note, report
-from orders.shortfalls.parts import LineUnknown, illegal, keys, lock_part, move_on, view
+from orders.shortfalls.parts import LineUnknown, illegal, keys, lock_part, move_on, told, view
 from orders.shortfalls.settling import (
     REFUND,
     Chosen,
@@ -43,5 +43,6 @@ __all__ = [
     "refund",
     "report",
     "settle",
+    "told",
     "view",
 ]

@@ -99,3 +99,30 @@ class PickupExpired(PickupEvent):
     amount_minor: int
     currency: str
     points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipmentPicking(PickupEvent):
+    """Staff began to pick what is sent to the customer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipmentPacked(PickupEvent):
+    """Everything that is sent is in parcels."""
+
+    parcels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParcelShipped(PickupEvent):
+    """A parcel left with a carrier; `lines` says what is in it: ``{order_line_id, sku, quantity}``."""
+
+    parcel_id: uuid.UUID
+    carrier: str
+    tracking: str
+    lines: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipmentDelivered(PickupEvent):
+    """Every parcel of the shipment has reached the customer."""

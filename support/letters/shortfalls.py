@@ -146,12 +146,27 @@ def _expired(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | 
     )
 
 
+def _shipped(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
+    order = order_of(session, params=params)
+    facts = [(t.gettext("Order"), order["reference"]), *_goods(t, order, params["lines"])]
+    facts += [(t.gettext("Carrier"), params["carrier"]), (t.gettext("Tracking number"), params["tracking"])]
+    return to_customer(
+        t,
+        order,
+        subject=t.gettext("Your order %(reference)s is on its way", reference=order["reference"]),
+        paragraphs=[t.gettext("These goods of your order have left and are on their way to you.")],
+        facts=facts,
+        lines=False,
+    )
+
+
 COMPOSERS: dict[str, Callable[[Session, Texts, Mapping[str, Any]], Letter | None]] = {
     "pickup_short": _short,
     "shortfall_resolved": _resolved,
     "substitute_proposed": _proposed,
     "pickup_moved": _moved,
     "pickup_expired": _expired,
+    "parcel_shipped": _shipped,
 }
 
 

@@ -1,15 +1,15 @@
 """What becomes of goods that are missing: shortfalls, substitutes, a store's policy, and the share of components in bundles.
 
-Revision ID: 0011_shortfalls
-Revises: 0010_changes
+Revision ID: 0008_shortfalls
+Revises: 0007_changes
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0011_shortfalls"
-down_revision = "0010_changes"
+revision = "0008_shortfalls"
+down_revision = "0007_changes"
 branch_labels = None
 depends_on = None
 

@@ -1,14 +1,14 @@
-"""Payments in full: re-authorization and reconciliation.
+"""Refunds onto other payment methods, of whole orders, for nothing, and less a fee.
 
-Revision ID: 0007_payments
-Revises: 0006_pickups
+Revision ID: 0005_payments
+Revises: 0004_parcels
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007_payments"
-down_revision = "0006_pickups"
+revision = "0005_payments"
+down_revision = "0004_parcels"
 branch_labels = None
 depends_on = None
 

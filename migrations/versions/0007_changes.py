@@ -1,15 +1,15 @@
-"""Orders that change: policies of changing, search.
+"""Orders that change: the rules of a shop, and what was changed.
 
-Revision ID: 0010_changes
-Revises: 0009_returns
+Revision ID: 0007_changes
+Revises: 0006_returns
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0010_changes"
-down_revision = "0009_returns"
+revision = "0007_changes"
+down_revision = "0006_returns"
 branch_labels = None
 depends_on = None
 

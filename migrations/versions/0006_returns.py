@@ -1,15 +1,15 @@
-"""Returns and exchanges in full: policies, inspection, gift receipts.
+"""Returns and exchanges: policies, inspection, what is wanted instead.
 
-Revision ID: 0009_returns
-Revises: 0008_tills
+Revision ID: 0006_returns
+Revises: 0005_payments
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0009_returns"
-down_revision = "0008_tills"
+revision = "0006_returns"
+down_revision = "0005_payments"
 branch_labels = None
 depends_on = None
 

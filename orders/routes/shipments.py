@@ -1,0 +1,119 @@
+"""/shipments: what is sent to customers."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from orders import cancellation, carriers, shipping
+from orders.ownership import shipment_of
+from orders.queries import parcels as queries
+from orders.schemas import shipments as schemas
+from orders.shipping import Handed, Packed
+from retail.kernel import db
+from retail.kernel.idempotency import Claim
+from retail.kernel.web.api import Answer, ApiBlueprint, Call
+from retail.kernel.web.cursor import Page, decode_cursor
+
+blp = ApiBlueprint("shipments", __name__, url_prefix="/api/v1", description="What is sent to customers")
+BLUEPRINTS = [blp]
+
+
+@blp.read("/shipments", permission="pickups.read", query=schemas.ShipmentQuery, answer=schemas.ShipmentPageSchema)
+def list_shipments(session: Any, call: Call, query: dict[str, Any]) -> Page:
+    """What is to be sent, the longest waiting first; of store staff, from their locations."""
+    rows = queries.list_shipments(
+        session,
+        limit=query["limit"],
+        after=decode_cursor(query["cursor"], [datetime.fromisoformat, UUID]),
+        locations=call.principal.locations,
+        location=query["location"],
+        states=query["state"],
+    )
+    return Page.of(rows, query["limit"], lambda row: [row["placed_at"], row["id"]])
+
+
+@blp.read("/shipments/<uuid:shipment_id>", permission="pickups.read", answer=schemas.ShipmentSchema, etag=True)
+def get_shipment(session: Any, call: Call, shipment_id: UUID) -> dict[str, Any]:
+    """One shipment with its parcels."""
+    return shipment_of(session, fulfillment_id=shipment_id, caller=call.principal)
+
+
+@blp.write(
+    "POST",
+    "/shipments/<uuid:shipment_id>/picking",
+    permission="pickups.work",
+    answer=schemas.ShipmentSchema,
+    idempotent=True,
+)
+def start_picking(session: Any, call: Call, shipment_id: UUID) -> dict[str, Any]:
+    """Begin to pick. What is not found is said by `POST /pickups/{id}/short`, with the shipment's id."""
+    shipping.start_picking(session, fulfillment_id=shipment_id, caller=call.principal, now=call.now)
+    return shipment_of(session, fulfillment_id=shipment_id, caller=call.principal)
+
+
+@blp.write(
+    "POST",
+    "/shipments/<uuid:shipment_id>/packing",
+    permission="pickups.work",
+    body=schemas.PackShipmentSchema,
+    answer=schemas.ShipmentSchema,
+    idempotent=True,
+)
+def pack_shipment(session: Any, call: Call, shipment_id: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Say what is in which parcel: together exactly what is to be sent."""
+    parcels = [
+        Packed({line["order_line_id"]: line["quantity"] for line in parcel["lines"]}, parcel["weight_g"])
+        for parcel in body["parcels"]
+    ]
+    shipping.pack(session, fulfillment_id=shipment_id, parcels=parcels, caller=call.principal, now=call.now)
+    return shipment_of(session, fulfillment_id=shipment_id, caller=call.principal)
+
+
+@blp.workflow(
+    "/shipments/<uuid:shipment_id>/dispatch",
+    permission="pickups.work",
+    body=schemas.DispatchShipmentSchema,
+    answer=schemas.ShipmentSchema,
+)
+def dispatch_shipment(
+    call: Call, claim: Claim, answer: Answer, shipment_id: UUID, body: dict[str, Any]
+) -> dict[str, Any]:
+    """Hand parcels to a carrier, all at once or one after the other.
+
+    With each parcel its stock leaves, the card is charged at the latest, and points are earned; the customer gets the
+    tracking number. The shipment is `shipped` when its last parcel has left.
+    """
+    handed = [Handed(**parcel) for parcel in body["parcels"]]
+    with db.transaction() as session:
+        claim.begin(session, lease=True)
+        packages = shipping.book(
+            session, fulfillment_id=shipment_id, carrier=body["carrier"], handed=handed, caller=call.principal
+        )
+    carrier = carriers.carrier(body["carrier"])
+    tracking = {package.id: carrier.book(package) for package in packages}
+    with db.transaction() as session:
+        order_id = shipping.dispatch(
+            session,
+            fulfillment_id=shipment_id,
+            carrier=body["carrier"],
+            tracking=tracking,
+            caller=call.principal,
+            now=call.now,
+        )
+        found = shipment_of(session, fulfillment_id=shipment_id, caller=call.principal)
+        answer.settle(claim, session, found)
+    cancellation.settle(order_id=order_id, now=call.now)
+    return found
+
+
+@blp.write(
+    "POST",
+    "/shipments/<uuid:shipment_id>/delivery",
+    permission="pickups.work",
+    answer=schemas.ShipmentSchema,
+    idempotent=True,
+)
+def deliver_shipment(session: Any, call: Call, shipment_id: UUID) -> dict[str, Any]:
+    """Every parcel has reached the customer."""
+    shipping.deliver(session, fulfillment_id=shipment_id, caller=call.principal, now=call.now)
+    return shipment_of(session, fulfillment_id=shipment_id, caller=call.principal)
