@@ -83,6 +83,7 @@ EVENTS: Words = {
     "ShipmentPacked": N_("Packed"),
     "ParcelShipped": N_("Parcel shipped"),
     "ShipmentDelivered": N_("Delivered"),
+    "OrderClaimed": N_("Guest order taken over"),
     "OrderChanged": N_("Order changed"),
     "OrderCancelled": N_("Order cancelled"),
     "OrderRefunded": N_("Order refunded"),

@@ -1,4 +1,4 @@
-"""Orders that change: the rules of a shop, and what was changed.
+"""Orders that change and are searched: the rules of a shop, what was changed, indexes of what people ask for.
 
 Revision ID: 0007_changes
 Revises: 0006_returns
@@ -56,9 +56,25 @@ def upgrade() -> None:
         "CREATE TRIGGER order_change_append_only BEFORE UPDATE OR DELETE ON order_change "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_edit()"
     )
+    op.create_index(
+        "ix_order_contact_name",
+        "order",
+        [sa.text("lower(contact_name) text_pattern_ops")],
+        postgresql_where=sa.text("contact_name <> ''"),
+    )
+    op.create_index(
+        "ix_order_contact_email", "order", ["contact_email"], postgresql_where=sa.text("contact_email IS NOT NULL")
+    )
+    op.create_index(
+        "ix_order_contact_phone", "order", ["contact_phone"], postgresql_where=sa.text("contact_phone IS NOT NULL")
+    )
+    op.create_index("ix_order_line_sku", "order_line", ["sku"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_order_line_sku", table_name="order_line")
+    for name in ("phone", "email", "name"):
+        op.drop_index(f"ix_order_contact_{name}", table_name="order")
     op.drop_index("ix_order_change_order_id", table_name="order_change")
     op.drop_table("order_change")
     op.drop_index("uq_order_policy_channel", table_name="order_policy", postgresql_nulls_not_distinct=True)

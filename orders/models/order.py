@@ -66,6 +66,13 @@ class Order(Base):
         ),
         Index("ix_order_placed", sa.text("placed_at DESC"), sa.text("id DESC")),
         Index(
+            "ix_order_contact_name",
+            sa.text("lower(contact_name) text_pattern_ops"),
+            postgresql_where=sa.text("contact_name <> ''"),
+        ),
+        Index("ix_order_contact_email", "contact_email", postgresql_where=sa.text("contact_email IS NOT NULL")),
+        Index("ix_order_contact_phone", "contact_phone", postgresql_where=sa.text("contact_phone IS NOT NULL")),
+        Index(
             "ix_order_unconfirmed",
             "placed_at",
             postgresql_where=sa.text("confirmed_at IS NULL AND cancelled_at IS NULL"),
@@ -111,6 +118,7 @@ class OrderLine(Base):
     substitute_for: Mapped[uuid.UUID | None]
     __table_args__ = (
         Index("ix_order_line_order_id", "order_id", "position", unique=True),
+        Index("ix_order_line_sku", "sku"),
         CheckConstraint(
             "refunded_quantity >= 0 AND cancelled_quantity >= 0"
             " AND refunded_quantity + cancelled_quantity <= greatest(quantity, 0)",

@@ -170,6 +170,16 @@ def returns_for_customer(session: Session, *, customer_id: UUID, limit: int) -> 
     return [_return_of(found) for found in rows]
 
 
+# By way of one index each; of a name, how it begins.
+_FOUND = """
+    SELECT id FROM "order" WHERE reference = :reference
+    UNION SELECT id FROM "order" WHERE channel_code IN (SELECT code FROM channel) AND external_reference = :typed
+    UNION SELECT id FROM "order" WHERE contact_name <> '' AND lower(contact_name) LIKE CAST(:beginning AS text)
+    UNION SELECT id FROM "order" WHERE contact_email = CAST(:email AS text)
+    UNION SELECT id FROM "order" WHERE contact_phone = CAST(:phone AS text)
+    UNION SELECT order_id FROM order_line WHERE sku = :typed"""
+
+
 def list_orders(
     session: Session,
     *,
@@ -180,9 +190,12 @@ def list_orders(
     status: str | None = None,
     placed_from: datetime | None = None,
     placed_to: datetime | None = None,
-    reference: str | None = None,
+    search: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """`limit` + 1 orders, newest first, after the key (placed_at, id); filters are combined. One statement."""
+    """`limit` + 1 orders, newest first, after the key (placed_at, id); filters are combined. One statement.
+
+    search: what somebody typed, read in every way it can be meant (`finding.meanings`).
+    """
     given: dict[str, Any] = {"limit": limit + 1}
     where = ["true"]
     filters: dict[str, tuple[str, Any]] = {
@@ -191,8 +204,10 @@ def list_orders(
         "status": (f"{STATUS_SQL} = :status", status),
         "placed_from": ("o.placed_at >= :placed_from", placed_from),
         "placed_to": ("o.placed_at < :placed_to", placed_to),
-        "reference": ("(o.reference = :reference OR o.external_reference = :reference)", reference),
     }
+    if search is not None:
+        where.append(f"o.id IN ({_FOUND})")
+        given |= search
     for name, (condition, value) in filters.items():
         if value is not None:
             where.append(condition)

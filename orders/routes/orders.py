@@ -4,10 +4,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orders import checkout, payments, pickup, queries, timeline
+from orders import checkout, claims, finding, payments, pickup, queries, timeline
 from orders.checkout import Item
-from orders.schemas.orders import OrderQuery, OrderSchema, PlaceOrderSchema, TimelineQuery, TimelineStepSchema
+from orders.schemas.orders import (
+    ClaimedOrdersSchema,
+    OrderQuery,
+    OrderSchema,
+    PlaceOrderSchema,
+    TimelineQuery,
+    TimelineStepSchema,
+)
 from orders.schemas.pickups import PickupCodeSchema
+from retail import customers
 from retail.kernel import db
 from retail.kernel.auth import CUSTOMER
 from retail.kernel.idempotency import Claim
@@ -85,7 +93,10 @@ def _place_by_card(call: Call, claim: Claim, answer: Answer, body: dict[str, Any
 
 @blp.read("/orders", permission=SEES, query=OrderQuery, answer=OrderPageSchema)
 def list_orders(session: Any, call: Call, query: dict[str, Any]) -> Page:
-    """Orders, newest first. Without `orders.read`: those that you bought (customers) or placed (clients)."""
+    """Orders, newest first. Without `orders.read`: those that you bought (customers) or placed (clients).
+
+    `q` finds by reference (ours or another system's), phone number, email, SKU, or how a name begins.
+    """
     own: dict[str, Any] = {}
     if not call.principal.may("orders.read"):
         own = {"customer_id": call.principal.id} if call.principal.kind == CUSTOMER else {"placed_by": call.actor}
@@ -113,6 +124,14 @@ def list_my_orders(session: Any, call: Call, query: dict[str, Any]) -> Page:
     return _page(session, query, {"customer_id": call.principal.id})
 
 
+@blp.write("POST", "/me/orders/claims", permission="me", answer=ClaimedOrdersSchema, idempotent=True)
+def claim_orders(session: Any, call: Call) -> dict[str, Any]:
+    """Take over what you bought as a guest: orders placed with an email or phone that you have proved to be yours."""
+    return {
+        "references": claims.claim(session, customer_id=customers.own(call.principal), actor=call.actor, now=call.now)
+    }
+
+
 @blp.read("/me/orders/<string:reference>/pickup-code", permission="me", answer=PickupCodeSchema)
 def get_my_pickup_code(session: Any, call: Call, reference: str) -> dict[str, Any]:
     """The code and QR code to show at the counter, once the goods are ready."""
@@ -127,7 +146,7 @@ def _page(session: Any, query: dict[str, Any], own: dict[str, Any]) -> Page:
         name: query[name] for name in ("customer_id", "status", "placed_from", "placed_to") if name in query
     }
     if q is not None:
-        filters["reference"] = queries.order_key(q).get("reference", q)
+        filters["search"] = finding.meanings(q)
     limit = query["limit"]
     if own.get("customer_id") is not None and filters.get("customer_id", own["customer_id"]) != own["customer_id"]:
         return Page([], None)

@@ -279,7 +279,10 @@ class OrderQuery(PageQuery):
     status = ma.fields.String(validate=ma.validate.OneOf(STATUSES))
     placed_from = ma.fields.AwareDateTime(format="iso", metadata={"description": "Inclusive; with a zone"})
     placed_to = ma.fields.AwareDateTime(format="iso", metadata={"description": "Exclusive; with a zone"})
-    q = ma.fields.String(validate=ma.validate.Length(1, 64), metadata={"description": "A reference, in any spelling"})
+    q = ma.fields.String(
+        validate=ma.validate.Length(1, limits.IDENTITY_CHARACTERS),
+        metadata={"description": "A reference in any spelling, a phone number, an email, a SKU, or how a name begins"},
+    )
 
 
 class TimelineQuery(PageQuery):
@@ -294,3 +297,9 @@ class TimelineStepSchema(ma.Schema):
     at = ma.fields.DateTime(required=True)
     actor = ma.fields.String(required=True)
     data = ma.fields.Dict(keys=ma.fields.String(), required=True)
+
+
+class ClaimedOrdersSchema(ma.Schema):
+    """What was taken over now; what is yours already is not named again."""
+
+    references = ma.fields.List(ma.fields.String(), required=True)

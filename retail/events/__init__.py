@@ -62,6 +62,7 @@ __all__ = [
     "LoginCodeRequested",
     "OrderCancelled",
     "OrderChanged",
+    "OrderClaimed",
     "OrderEvent",
     "OrderLineCancelled",
     "OrderPlaced",
@@ -134,6 +135,11 @@ class OrderChanged(OrderEvent):
     kind: str
     difference_minor: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderClaimed(OrderEvent):
+    """What was bought by a guest is this customer's now: she has proved that the address is hers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """GET /orders and /me/orders, and what others ask `orders.queries`."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -185,3 +187,66 @@ def test_nobody_is_found_by_nothing(session: Session) -> None:
 @pytest.mark.parametrize("given", ["R-2", "no such thing", "%25", "ｒ２３４５６７８９ＡＢ", "%00", "%0a"])
 def test_odd_references_are_just_not_there(session: Session, api: Api, given: str) -> None:
     assert api(staff(session, "agent")).get(f"/orders/{given}").status_code == 404
+
+
+def test_search_by_whatever_people_say(session: Session, api: Api) -> None:
+    made = shop(session)
+    first = place(
+        api, made, key="1", contact={"name": "山田花子", "phone": "03-1111-2222", "email": "Hana@Example.com"}
+    )
+    cake = {
+        "lines": [{"sku": made.cake.sku, "quantity": 1}],
+        "contact": {"name": "Taro_50%", "email": "taro@example.com"},
+    }
+    second = place(api, made, key="2", **cake)
+    agent = api(staff(session, "agent"))
+    for q, found in (
+        (first["reference"], [first]),
+        (first["reference"].lower().replace("-", " "), [first]),
+        ("+81 3 1111 2222", [first]),
+        ("０３－１１１１－２２２２", [first]),
+        ("HANA@example.com", [first]),
+        ("山田", [first]),
+        (made.cake.sku, [second]),
+        ("taro_5", [second]),
+        ("taro%", []),
+        ("花子", []),
+        ("T", []),
+        ("R-22222-22222", []),
+        ("a\u0007b", []),
+    ):
+        answer = agent.get(f"/orders?q={quote(q)}")
+        assert [one["reference"] for one in answer.json["items"]] == [one["reference"] for one in found], q
+    assert api(customer(session)).get(f"/orders?q={quote('山田')}").json["items"] == [], "another's is not found"
+
+
+def test_search_is_one_statement(session: Session, api: Api) -> None:
+    made = shop(session)
+    place(api, made, key="1")
+    agent = api(staff(session, "agent"))
+    agent.get("/orders?q=x")
+    with db.counting() as count:
+        agent.get(f"/orders?q={made.tea.sku}")
+    assert count.statements == 2, "who asks, and what is found"
+
+
+def test_guest_orders_are_taken_over_by_proof_alone(
+    session: Session, api: Api, unchanged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    made = shop(session)
+    guest = {"contact": {"name": "Guest", "email": "guest@example.com", "phone": "090-9999-8888"}}
+    order = api(made.web).post("/orders", key="g", json=pickup_body(made, **guest)).json
+    assert order["customer_id"] is None
+    merely = customer(session, email="guest@example.com", assurance="claimed")
+    owner = customer(session, phone="+819099998888", assurance="attested")
+    with unchanged():
+        assert api(made.web).post("/me/orders/claims", key="c").status_code == 403
+        assert api(owner).post("/me/orders/claims").status_code == 400, "without a key"
+    assert api(merely).post("/me/orders/claims", key="c").json == {"references": []}
+    assert api(owner).post("/me/orders/claims", key="c").json == {"references": [order["reference"]]}
+    assert api(owner).post("/me/orders/claims", key="d").json == {"references": []}
+    mine = api(owner).get("/me/orders").json["items"]
+    assert [one["reference"] for one in mine] == [order["reference"]]
+    assert "OrderClaimed" in [
+        step["type"] for step in api(owner).get(f"/orders/{order['reference']}/timeline").json["items"]
+    ]
