@@ -165,6 +165,21 @@ def test_what_does_not_follow(session: Session, api: Api, unchanged: Unchanged) 
         assert over.json["code"] == "too_late_to_cancel"
 
 
+def test_what_was_called_off_does_not_leave(session: Session, api: Api, unchanged: Unchanged) -> None:
+    made = shop(session)
+    order, shipment = sent(session, api, made)
+    step(api, made.associate, shipment, "picking")
+    packed = step(api, made.associate, shipment, "packing", parcels=parcels(order)).json
+    manager = staff(session, "manager", locations=[made.store.id])
+    off = api(manager).post(f"/orders/{order['reference']}/cancellation", key="off", json={})
+    assert off.json["status"] == "cancelled", off.json
+    with unchanged():
+        late = leave(api, made.associate, shipment, packed["parcels"][0]["id"])
+        assert (late.status_code, late.json["code"], late.json["legal"]) == (409, "illegal_transition", [])
+    assert level(session, made.store, made.tea) == (10, 0, 0)
+    assert clean(session)
+
+
 def test_missing_goods_are_sent_instead(session: Session, api: Api) -> None:
     """A pick that finds too little; the customer would rather have it sent: the shipment is worked on to its end."""
     made = shop(session, units=3)
