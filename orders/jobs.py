@@ -1,7 +1,7 @@
 """What this package does when the time comes."""
 
-from orders import no_shows, payments, substitutes, webhooks
-from retail.kernel import clock
+from orders import no_shows, payments, substitutes, waiting, webhooks
+from retail.kernel import clock, db
 from retail.kernel.worker import Job
 
 
@@ -30,10 +30,17 @@ def expire_substitutes() -> int:
     return substitutes.expire_due(now=clock.now())
 
 
+def remind() -> int:
+    """Remind customers whose goods wait, the day before their time is over."""
+    with db.transaction() as session:
+        return waiting.remind_due(session, now=clock.now(), limit=500)
+
+
 JOBS: list[Job] = [
     Job("orders.settle_payments", settle_payments, every_seconds=5),
     Job("orders.process_webhooks", process_webhooks, every_seconds=1),
     Job("orders.warn_about_expiring_authorizations", warn_about_expiring_authorizations, every_seconds=86_400),
     Job("orders.expire_pickups", expire_pickups, every_seconds=60),
+    Job("orders.remind", remind, every_seconds=300),
     Job("orders.expire_substitutes", expire_substitutes, every_seconds=60),
 ]

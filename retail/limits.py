@@ -43,6 +43,10 @@ HOLD_SECONDS_LONGEST = 60 * 60
 # Pickup
 PICKUP_CODE_ATTEMPTS = 5
 PICKUP_CODE_ATTEMPT_WINDOW_SECONDS = 900
+EXTENSIONS_BY_CUSTOMER = 1
+EXTENSION_DAYS = 3  # at once; staff may give more
+EXTENSION_DAYS_MOST = 30
+REMIND_HOURS_BEFORE = 24  # before the collect-by moment
 NO_SHOW_GRACE_HOURS = 12  # after the collect-by moment, before the goods are for sale again
 SUBSTITUTE_HOURS = 24  # how long a customer is asked whether another article will do
 

@@ -84,6 +84,8 @@ EVENTS: Words = {
     "ParcelShipped": N_("Parcel shipped"),
     "ShipmentDelivered": N_("Delivered"),
     "OrderClaimed": N_("Guest order taken over"),
+    "PickupExtended": N_("Kept longer"),
+    "PickupReminded": N_("Reminder sent"),
     "OrderChanged": N_("Order changed"),
     "OrderCancelled": N_("Order cancelled"),
     "OrderRefunded": N_("Order refunded"),

@@ -82,6 +82,16 @@ def notify_expired(session: Session, event: Published) -> None:
     _queue(session, event, "pickup_expired", **{name: event.data[name] for name in names})
 
 
+def notify_reminded(session: Session, event: Published) -> None:
+    """The goods still wait, and their time runs out; not said any more once they were collected."""
+    _queue(session, event, "pickup_reminder", fulfillment_id=event.data["fulfillment_id"])
+
+
+def notify_extended(session: Session, event: Published) -> None:
+    """Until when the goods are kept now."""
+    _queue(session, event, "pickup_extended", fulfillment_id=event.data["fulfillment_id"])
+
+
 def notify_shipped(session: Session, event: Published) -> None:
     """A parcel is on its way: what is in it, and its number."""
     _queue(session, event, "parcel_shipped", **{name: event.data[name] for name in ("lines", "carrier", "tracking")})
@@ -134,6 +144,8 @@ HANDLERS: dict[type[Event], list[Handler]] = {
     events.SubstituteProposed: [notify_proposed],
     events.PickupMoved: [notify_moved],
     events.PickupExpired: [notify_expired],
+    events.PickupReminded: [notify_reminded],
+    events.PickupExtended: [notify_extended],
     events.ParcelShipped: [notify_shipped],
     events.LoginCodeRequested: [notify_log_in_code],
 }

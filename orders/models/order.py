@@ -154,6 +154,8 @@ class Fulfillment(Base):
     delivered_at: Mapped[datetime | None]
     ready_at: Mapped[datetime | None]
     collect_by: Mapped[datetime | None]
+    extensions: Mapped[int] = mapped_column(server_default="0")
+    reminded_at: Mapped[datetime | None]
     collected_at: Mapped[datetime | None]
     collected_proof: Mapped[str | None]
     closed_at: Mapped[datetime | None]
@@ -177,6 +179,7 @@ class Fulfillment(Base):
         ),
         Index("ix_fulfillment_location", "location_id", "id"),
         Index("ix_fulfillment_collect_by", "collect_by", postgresql_where=sa.text("state = 'ready'")),
+        CheckConstraint("extensions >= 0", name="extensions"),
         CheckConstraint("(method = 'ship_to_store') = (source_location_id IS NOT NULL)", name="source"),
     )
 

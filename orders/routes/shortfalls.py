@@ -13,10 +13,12 @@ from orders import (
     ship_to_store,
     shortfalls,
     substitutes,
+    waiting,
 )
 from orders.queries import shortfalls as shipments
 from orders.schemas.orders import OrderSchema
 from orders.schemas.shortfalls import (
+    ExtendPickupSchema,
     MovePickupSchema,
     PartShortfallsSchema,
     ReportShortSchema,
@@ -122,6 +124,21 @@ def expire_pickup(call: Call, claim: Claim, answer: Answer, pickup_id: UUID) -> 
         answer.settle(claim, session, order)
     cancellation.settle(order_id=order["id"], now=call.now)
     return order
+
+
+@blp.write(
+    "POST",
+    "/pickups/<uuid:pickup_id>/extension",
+    permission="pickups.work|pickups.move|me",
+    body=ExtendPickupSchema,
+    body_required=False,
+    answer=OrderSchema,
+    idempotent=True,
+)
+def extend_pickup(session: Any, call: Call, pickup_id: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Keep goods that are ready longer. Customers may once, for three days; staff and agents as they see fit."""
+    order_id = waiting.extend(session, fulfillment_id=pickup_id, days=body["days"], caller=call.principal, now=call.now)
+    return _order(session, order_id)
 
 
 @blp.read("/store-shipments", permission="pickups.read", query=StoreShipmentQuery, answer=StoreShipmentPageSchema)

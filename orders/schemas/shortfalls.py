@@ -169,3 +169,11 @@ class SubstituteAnswerSchema(ma.Schema):
     """Yes, or no."""
 
     accept = ma.fields.Boolean(required=True)
+
+
+class ExtendPickupSchema(ma.Schema):
+    """How many days longer than until now."""
+
+    days = ma.fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=ma.validate.Range(1, limits.EXTENSION_DAYS_MOST)
+    )

@@ -126,3 +126,17 @@ class ParcelShipped(PickupEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShipmentDelivered(PickupEvent):
     """Every parcel of the shipment has reached the customer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupExtended(PickupEvent):
+    """The goods are kept longer, until `collect_by`."""
+
+    collect_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupReminded(PickupEvent):
+    """Nobody has come yet, and the time runs out at `collect_by`."""
+
+    collect_by: str

@@ -67,6 +67,43 @@ def _ready(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | No
     )
 
 
+def _reminder(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
+    return _still_waiting(
+        session,
+        t,
+        params,
+        subject=t.gettext("Your order still waits for you"),
+        paragraph=t.gettext("Please collect it in time: afterwards we put the goods back."),
+    )
+
+
+def _extended(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
+    return _still_waiting(
+        session,
+        t,
+        params,
+        subject=t.gettext("We keep your order longer"),
+        paragraph=t.gettext("We keep your order for you until the moment below. Your code stays the same."),
+    )
+
+
+def _still_waiting(
+    session: Session, t: Texts, params: Mapping[str, Any], *, subject: str, paragraph: str
+) -> Letter | None:
+    """News of goods at the counter, with until when and the code; nothing once they were collected."""
+    found = _waiting(session, params)
+    if found is None:
+        return None
+    order, part, proof = found
+    store = queries.store_card(session, location_id=part["location"]["id"])
+    facts = [
+        (t.gettext("Order"), order["reference"]),
+        (t.gettext("Collect by"), t.moment(part["collect_by"], store["zone"])),
+        *store_facts(t, store),
+    ]
+    return to_customer(t, order, subject=subject, paragraphs=[paragraph], facts=facts, proof=proof, lines=False)
+
+
 def _new_code(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
     found = _waiting(session, params)
     if found is None or found[1]["code"]["rotation"] != params["rotation"]:
@@ -170,6 +207,8 @@ COMPOSERS: dict[str, Callable[[Session, Texts, Mapping[str, Any]], Letter | None
     "order_placed": _placed,
     "pickup_ready": _ready,
     "pickup_code": _new_code,
+    "pickup_reminder": _reminder,
+    "pickup_extended": _extended,
     "order_cancelled": _cancelled,
     "order_refunded": _refunded,
     "receipt": _receipt,

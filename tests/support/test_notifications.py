@@ -342,6 +342,8 @@ def test_every_letter_reads_well_in_both_languages(
         "order_placed": {"order_id": waiting.id},
         "pickup_ready": {"order_id": waiting.id, "fulfillment_id": waiting.fulfillment_id},
         "pickup_code": {"order_id": waiting.id, "fulfillment_id": waiting.fulfillment_id, "rotation": 1},
+        "pickup_reminder": {"order_id": waiting.id, "fulfillment_id": waiting.fulfillment_id},
+        "pickup_extended": {"order_id": waiting.id, "fulfillment_id": waiting.fulfillment_id},
         "order_cancelled": {"order_id": waiting.id},
         "order_refunded": {"order_id": done.id, "amount_minor": 3960, "currency": "JPY", "points": 12},
         "receipt": {"order_id": done.id},
