@@ -17,8 +17,8 @@ SHOWN_MOVEMENTS = 9
 SUPPLIER = "江戸川風鈴工房"
 
 
-def run(*, http: httpx.Client, keys: Mapping[str, str], say: Say, number: int) -> None:
-    """Tell it, counting the steps on from `number`.
+def run(*, http: httpx.Client, keys: Mapping[str, str], say: Say, number: int) -> int:
+    """Tell it, counting the steps on from `number`; returns the last step's.
 
     Raises:
         TourStopped: something was not as told.
@@ -29,6 +29,7 @@ def run(*, http: httpx.Client, keys: Mapping[str, str], say: Say, number: int) -
     story.count_fewer_than_promised()
     story.send_from_the_warehouse()
     story.explain()
+    return story.number
 
 
 class _Stockroom(Story):

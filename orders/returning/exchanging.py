@@ -170,6 +170,7 @@ def keep(
         OutOfStock: with every line that is short. Nothing was taken.
     """
     ids = {line.instead_of: new_id() for line in goods.lines}
+    japanese = change_queries.change_facts(session, order_id=order.id).locale == "ja"
     reservations.allocate(
         session,
         owner_id=order.id,
@@ -183,11 +184,11 @@ def keep(
     for line in goods.lines:
         row: dict[str, Any] = {"return_line_id": line_ids[line.instead_of], "order_line_id": ids[line.instead_of]}
         row |= {"location_id": line.location_id, "variant_id": line.variant_id}
+        row["title"] = (japanese and line.priced.title_ja) or line.priced.title
         row |= {
             name: getattr(line.priced, name)
             for name in (
                 "sku",
-                "title",
                 "quantity",
                 "unit_price_minor",
                 "tax_rate_bp",

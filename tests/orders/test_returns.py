@@ -329,6 +329,7 @@ def test_swapped_at_the_counter(session: Session, api: Api) -> None:
     assert answer.status_code == 201, answer.json
     back = answer.json
     assert (back["purpose"], back["difference"]["amount_minor"]) == ("exchange", 540 - 1980)
+    assert back["lines"][0]["exchange"]["title"] == "ケーキ", "in the language of the order"
     assert level(session, made.store, made.cake) == (10, 1, 0)
     receive(api, made.associate, back, made.store)
     done = inspect(api, made.associate, back, more={"over_the_counter": True}, sellable=1)
