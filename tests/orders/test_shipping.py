@@ -123,13 +123,14 @@ def test_the_customer_gets_the_number_of_each_parcel_once(session: Session, api:
 def test_what_does_not_follow(session: Session, api: Api, unchanged: Unchanged) -> None:
     made = shop(session)
     order, shipment = sent(session, api, made)
-    whole = {"parcels": parcels(order)}
+    whole: dict[str, Any] = {"parcels": parcels(order)}
     unknown = str(new_id())
     with unchanged():
         early = step(api, made.associate, shipment, "packing", **whole)
         assert (early.status_code, early.json["legal"]) == (409, ["picking", "short", "cancelled"])
         assert step(api, made.associate, shipment, "delivery").status_code == 409
-        for name, body in (("picking", {}), ("packing", whole), ("delivery", {})):
+        bodies: dict[str, dict[str, Any]] = {"picking": {}, "packing": whole, "delivery": {}}
+        for name, body in bodies.items():
             assert step(api, made.stranger, shipment, name, **body).status_code == 404, name
             assert step(api, made.associate, unknown, name, **body).status_code == 404, name
         assert leave(api, made.stranger, shipment, unknown).status_code == 404
