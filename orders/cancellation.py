@@ -127,6 +127,8 @@ def _require_cancellable(order: OrderFacts, parts: Sequence[PartFacts], caller: 
         raise TooLateToCancel("An imported order is history", legal=[])
     if any(part.state in OVER for part in parts):
         raise TooLateToCancel("The goods were handed over; they can be refunded", legal=["refund"])
+    if any(part.begun for part in parts):
+        raise TooLateToCancel("Some of the goods have left; they can come back", legal=["return"])
     if caller.kind == CUSTOMER and any(part.state not in CUSTOMER_MAY_UNTIL for part in parts):
         raise TooLateToCancel("The goods are being picked; ask the store", legal=[])
 

@@ -76,10 +76,10 @@ def _open(session: Session, *, order_id: UUID, reason: str, restock: bool, calle
         caller.require_location(part.location_id)
     payments = payment_queries.lock_payments(session, order_id=order_id)
     if not any(payment.captured_minor > 0 for payment in payments):
-        over = facts.cancelled_at is not None or any(part.state == "collected" for part in parts)
+        over = facts.cancelled_at is not None or any(part.state in cancellation.OVER for part in parts)
         legal = [] if over else ["cancellation"]
         raise NotRefundable("Nothing was charged for this order", legal=legal)
-    if facts.cancelled_at is None and not any(part.state == "collected" for part in parts):
+    if facts.cancelled_at is None and not any(part.state in cancellation.OVER for part in parts):
         cancellation.call_off(session, order_id=order_id, reason=reason, caller=caller, now=now)
         opened = payment_queries.latest_refund(session, order_id=order_id)
         if opened is None:

@@ -77,6 +77,7 @@ class PartFacts:
     method: str
     state: str
     location_id: UUID
+    begun: bool  # some of its units have left: the first of several parcels, while it is still packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,9 @@ _PAYMENTS = """
 _LOCK_PAYMENTS = text(f"{_PAYMENTS} FOR UPDATE OF p")
 _READ_PAYMENTS = text(_PAYMENTS)
 _LOCK_PARTS = text(
-    "SELECT id, method, state, location_id FROM fulfillment WHERE order_id = :order_id ORDER BY id FOR UPDATE"
+    "SELECT id, method, state, location_id, EXISTS (SELECT 1 FROM fulfillment_line AS l "
+    "WHERE l.fulfillment_id = f.id AND l.collected > 0) AS begun FROM fulfillment AS f WHERE order_id = :order_id ORDER BY id FOR UPDATE"
 )
-
-
 _OWNER = text(
     'SELECT id AS order_id, customer_id, placed_by FROM "order" '
     "WHERE id = CAST(:order_id AS uuid) OR reference = CAST(:reference AS text)"

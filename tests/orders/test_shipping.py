@@ -181,6 +181,40 @@ def test_what_was_called_off_does_not_leave(session: Session, api: Api, unchange
     assert clean(session)
 
 
+def test_an_order_of_which_a_parcel_has_left_is_not_called_off(
+    session: Session, api: Api, unchanged: Unchanged
+) -> None:
+    """Not by cancellation nor by refund: both would pay for the goods that are with the customer, too."""
+    made = shop(session)
+    order, shipment = sent(session, api, made, paid=True)
+    step(api, made.associate, shipment, "picking")
+    packed = step(api, made.associate, shipment, "packing", parcels=parcels(order)).json
+    leave(api, made.associate, shipment, packed["parcels"][0]["id"])
+    manager = staff(session, "manager", locations=[made.store.id])
+    with unchanged():
+        for name, body in (("cancellation", {}), ("refunds", {"reason": "late"})):
+            over = api(manager).post(f"/orders/{order['reference']}/{name}", key=name, json=body)
+            assert (over.status_code, over.json["code"], over.json["legal"]) == (409, "too_late_to_cancel", ["return"])
+    rest = leave(api, made.associate, shipment, packed["parcels"][1]["id"])
+    assert (rest.status_code, rest.json["state"]) == (200, "shipped")
+    assert clean(session)
+
+
+def test_what_was_sent_can_be_refunded(session: Session, api: Api) -> None:
+    made = shop(session)
+    order, shipment = sent(session, api, made, paid=True)
+    step(api, made.associate, shipment, "picking")
+    packed = step(api, made.associate, shipment, "packing", parcels=parcels(order)).json
+    leave(api, made.associate, shipment, *(one["id"] for one in packed["parcels"]))
+    step(api, made.associate, shipment, "delivery")
+    manager = staff(session, "manager", locations=[made.store.id])
+    refund = api(manager).post(f"/orders/{order['reference']}/refunds", key="r", json={"reason": "late"})
+    assert (refund.status_code, refund.json["amount"]["amount_minor"]) == (201, 6_480), refund.json
+    assert api(made.customer).get(f"/orders/{order['reference']}").json["status"] == "refunded"
+    assert level(session, made.store, made.tea) == (7, 0, 0), "nothing came back"
+    assert clean(session)
+
+
 def test_missing_goods_are_sent_instead(session: Session, api: Api) -> None:
     """A pick that finds too little; the customer would rather have it sent: the shipment is worked on to its end."""
     made = shop(session, units=3)
