@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from orders import carriers, handover, shortfalls
+from orders import carriers, handover, shortfalls, tenders
 from orders.carriers import Package
 from orders.fulfillment import require_step
 from orders.queries import parcels as queries
@@ -46,6 +46,12 @@ class OnItsWay(Conflict):
     """Not every parcel has left: the shipment cannot have been delivered."""
 
     code, title = "parcels_left", "Some parcels have not left yet"
+
+
+class PaymentDue(Conflict):
+    """The order is to be paid at the counter and was not: its goods do not leave before they are paid."""
+
+    code, title = "payment_due", "The order is not paid yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +157,15 @@ def book(
     transaction open, and then calls `dispatch` with the numbers.
 
     Raises:
-        NotFound: no such shipment. ParcelUnknown. CarrierUnknown: the carrier is not set up here.
+        NotFound: no such shipment. ParcelUnknown. CarrierUnknown: the carrier is not set up here. PaymentDue.
     """
     carriers.carrier(carrier)
-    _, part = _lock(session, fulfillment_id, caller)
+    order, part = _lock(session, fulfillment_id, caller)
     known = {parcel.id: parcel for parcel in queries.parcels_of(session, fulfillment_id=part.id)}
     wanted = [one.parcel_id for one in handed]
     if len(set(wanted)) != len(wanted) or not set(wanted) <= set(known):
         raise ParcelUnknown(errors=[{"field": "parcels", "code": "unknown", "detail": "Not of this shipment"}])
+    _require_paid(session, order, part)
     return [
         Package(one.parcel_id, known[one.parcel_id].weight_g, known[one.parcel_id].tracking or one.tracking)
         for one in handed
@@ -179,7 +186,8 @@ def dispatch(
     `cancellation.settle`. A parcel that has left stays as it is.
 
     Raises:
-        NotFound, IllegalTransition: see `start_picking`. NotOnHand: some of the goods have not come in yet.
+        NotFound, IllegalTransition: see `start_picking`. NotOnHand: some of the goods have not come in yet. PaymentDue:
+            the order is left to the counter and was not paid there.
     """
     order, part = _lock(session, fulfillment_id, caller)
     parcels = queries.parcels_of(session, fulfillment_id=part.id)
@@ -187,6 +195,7 @@ def dispatch(
     if not leaving:
         return order.id
     require_step(part.state, "shipped", method=METHOD)
+    _require_paid(session, order, part)
     for parcel in leaving:
         _hand_over(session, order, part, parcel, carrier, tracking[parcel.id], actor=caller.actor, now=now)
     left = {parcel.id for parcel in parcels if parcel.state == "packed"} - {parcel.id for parcel in leaving}
@@ -216,6 +225,15 @@ def _lock(session: Session, fulfillment_id: UUID, caller: Principal) -> tuple[Lo
     if part.method != METHOD:
         raise NotFound
     return order, part
+
+
+def _require_paid(session: Session, order: LockedOrder, part: Part) -> None:
+    """Nobody takes money at a front door here: what was left to the counter is paid there, or by another means, first."""
+    due = tenders.due_at_counter(session, order_id=order.id)
+    if due and part.state == "packed":
+        raise PaymentDue(
+            f"{due} is still to be paid at the counter", state=part.state, legal=["payment-method", "cancelled"]
+        )
 
 
 def _require_whole(part: Part, parcels: Sequence[Packed]) -> None:

@@ -43,6 +43,12 @@ _TAKE_AT_COUNTER = text(
     SELECT sum(amount_minor) FROM taken
     """
 )
+_DUE_AT_COUNTER = text(
+    """
+    SELECT COALESCE(sum(amount_minor - released_minor), 0) FROM payment
+    WHERE order_id = :order_id AND tender = 'pay_at_pickup' AND state = 'pending'
+    """
+)
 _CAPTURE_POINTS = text(
     """
     WITH taken AS (
@@ -86,6 +92,11 @@ def take_at_counter(
         detail = f"{due_minor} is to be paid: name one of {', '.join(AT_THE_TILL)}"
         raise TenderMissing(errors=[{"field": "tender", "code": "required", "detail": detail}])
     session.execute(_TAKE_AT_COUNTER, {"order_id": order_id, "tender": tender, "actor": actor, "now": now}).one()
+
+
+def due_at_counter(session: Session, *, order_id: UUID) -> int:
+    """What is still to be paid at the counter for this order, in minor units."""
+    return int(session.execute(_DUE_AT_COUNTER, {"order_id": order_id}).scalar_one())
 
 
 def capture_points(session: Session, *, order_id: UUID, actor: str, now: datetime) -> bool:

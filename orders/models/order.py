@@ -67,7 +67,8 @@ class Order(Base):
         Index("ix_order_placed", sa.text("placed_at DESC"), sa.text("id DESC")),
         Index(
             "ix_order_contact_name",
-            sa.text("lower(contact_name) text_pattern_ops"),
+            sa.func.lower(sa.column("contact_name")).label("lower_contact_name"),
+            postgresql_ops={"lower_contact_name": "text_pattern_ops"},
             postgresql_where=sa.text("contact_name <> ''"),
         ),
         Index("ix_order_contact_email", "contact_email", postgresql_where=sa.text("contact_email IS NOT NULL")),

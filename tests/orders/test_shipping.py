@@ -122,7 +122,7 @@ def test_the_customer_gets_the_number_of_each_parcel_once(session: Session, api:
 
 def test_what_does_not_follow(session: Session, api: Api, unchanged: Unchanged) -> None:
     made = shop(session)
-    order, shipment = sent(session, api, made)
+    order, shipment = sent(session, api, made, paid=True)
     whole: dict[str, Any] = {"parcels": parcels(order)}
     unknown = str(new_id())
     with unchanged():
@@ -215,7 +215,7 @@ def test_what_was_sent_can_be_refunded(session: Session, api: Api) -> None:
     assert clean(session)
 
 
-def test_missing_goods_are_sent_instead(session: Session, api: Api) -> None:
+def test_missing_goods_are_sent_instead(session: Session, api: Api, unchanged: Unchanged) -> None:
     """A pick that finds too little; the customer would rather have it sent: the shipment is worked on to its end."""
     made = shop(session, units=3)
     receive(session, made.other, made.tea, 5)
@@ -236,6 +236,13 @@ def test_missing_goods_are_sent_instead(session: Session, api: Api) -> None:
     step(api, manager, shipment["id"], "picking")
     body = [{"lines": [{"order_line_id": line, "quantity": 1}]}]
     packed = step(api, manager, shipment["id"], "packing", parcels=body).json
+    with unchanged():  # she pays at the counter, where two are ready, and has not been there
+        unpaid = leave(api, manager, shipment["id"], packed["parcels"][0]["id"])
+        assert (unpaid.status_code, unpaid.json["code"]) == (409, "payment_due"), unpaid.json
+        assert unpaid.json["legal"] == ["payment-method", "cancelled"]
+    ready = counter.post(f"/pickups/{part}/ready", key="ready")
+    collected = counter.post(f"/pickups/{part}/collection", key="c", json={"identity": "passport", "tender": "cash"})
+    assert (ready.status_code, collected.status_code) == (200, 200), (ready.json, collected.json)
     assert leave(api, manager, shipment["id"], packed["parcels"][0]["id"]).json["state"] == "shipped"
     assert level(session, made.other, made.tea) == (4, 0, 0)
     assert list(inventory.audit.divergences(session)) == []
