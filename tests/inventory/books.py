@@ -48,8 +48,8 @@ def level(session: Session, made: Variant, place: Place) -> Numbers | None:
 
 
 def reservations(session: Session, owner_id: UUID) -> list[tuple[str, int]]:
-    """(state, quantity) of an owner's reservations by moment and quantity."""
-    statement = text("SELECT state, quantity FROM reservation WHERE owner_id = :o ORDER BY created_at, quantity")
+    """(state, quantity) of an owner's reservations by moment, quantity and state."""
+    statement = text("SELECT state, quantity FROM reservation WHERE owner_id = :o ORDER BY created_at, quantity, state")
     return [(row[0], row[1]) for row in session.execute(statement, {"o": owner_id})]
 
 
