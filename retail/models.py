@@ -34,6 +34,27 @@ class TaxRate(Base):
     __table_args__ = (CheckConstraint("rate_bp BETWEEN 0 AND 10000", name="rate_bp"),)
 
 
+class TaxRegion(Base):
+    """What is particular about a region of `tax_rate`: the zone (IANA) in which its rates begin, and whether its customers
+    see prices with the tax (`tax_inclusive` null: as the price list says). A region without a row has Tokyo's days."""
+
+    __tablename__ = "tax_region"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    zone: Mapped[str]
+    tax_inclusive: Mapped[bool | None]
+
+
+class TaxDestination(Base):
+    """Which region taxes what is sent to a country (ISO 3166-1), or to an area of it: a state or prefecture as people write
+    it, in small letters; several names may lead to one region. `area` empty is the rest of the country."""
+
+    __tablename__ = "tax_destination"
+    country: Mapped[str] = mapped_column(primary_key=True)
+    area: Mapped[str] = mapped_column(primary_key=True, server_default="")
+    region_code: Mapped[str] = mapped_column(ForeignKey("tax_region.code"), index=True)
+    __table_args__ = (CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),)
+
+
 class Product(Base):
     """What is sold, as the customer thinks of it; its variants are what is counted."""
 

@@ -1,15 +1,16 @@
-"""What must exist before anything can be sold: tax classes and rates, price lists, channels. Made if missing, never changed.
+"""What must exist before anything can be sold: tax classes, rates and regions, price lists, channels. Made if missing, never changed.
 
 Tax rates are law and channels are wiring: they come with the installation (the demo, an import), not through the API.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail.kernel.ids import new_id
+from retail.taxes import area_of
 
 TAX_CLASSES: Mapping[str, str] = {"standard": "Standard", "reduced": "Reduced", "exempt": "Exempt"}
 
@@ -32,6 +33,32 @@ def ensure_tax_rates(session: Session, *, region: str, valid_from: date, rates_b
         for tax_class, rate in rates_bp.items()
     ]
     session.execute(statement, rows)
+
+
+def ensure_tax_region(
+    session: Session,
+    *,
+    code: str,
+    zone: str,
+    tax_inclusive: bool | None = None,
+    destinations: Iterable[tuple[str, str]] = (),
+) -> None:
+    """A region's zone and price mode (None: as the price list says), and the (country, area) that it taxes; area "" is all
+    of the country that has no other row."""
+    session.execute(
+        text(
+            "INSERT INTO tax_region (code, zone, tax_inclusive) VALUES (:code, :zone, :tax_inclusive) "
+            "ON CONFLICT (code) DO NOTHING"
+        ),
+        {"code": code, "zone": zone, "tax_inclusive": tax_inclusive},
+    )
+    rows = [{"country": country, "area": area_of(area), "code": code} for country, area in destinations]
+    if rows:
+        statement = text(
+            "INSERT INTO tax_destination (country, area, region_code) VALUES (:country, :area, :code) "
+            "ON CONFLICT (country, area) DO NOTHING"
+        )
+        session.execute(statement, rows)
 
 
 def ensure_price_list(session: Session, *, code: str, currency: str, tax_inclusive: bool) -> None:

@@ -72,9 +72,15 @@ def seed(session: Session, *, now: datetime) -> Summary:
 
 
 def _wiring(session: Session) -> None:
-    """Taxes of Japan since October 2019; prices in yen with tax and in dollars without; channels."""
+    """Taxes of Japan since October 2019 and of California; prices in yen with tax and in dollars without; channels."""
     rates = {"standard": 1000, "reduced": 800, "exempt": 0}
     setup.ensure_tax_rates(session, region="JP", valid_from=date(2019, 10, 1), rates_bp=rates)
+    abroad = {"standard": 725, "reduced": 0, "exempt": 0}
+    setup.ensure_tax_rates(session, region="US-CA", valid_from=date(2017, 1, 1), rates_bp=abroad)
+    california = [("US", "CA"), ("US", "California")]
+    setup.ensure_tax_region(
+        session, code="US-CA", zone="America/Los_Angeles", tax_inclusive=False, destinations=california
+    )
     setup.ensure_price_list(session, code=JPY, currency=JPY, tax_inclusive=True)
     setup.ensure_price_list(session, code=USD, currency=USD, tax_inclusive=False)
     for code, (name, price_list) in {**CHANNELS, "global": GLOBAL}.items():

@@ -43,10 +43,12 @@ class VariantName:
 
 _OFFERS = f"""
     SELECT v.id AS variant_id, v.sku, v.title, v.title_ja, price.amount_minor AS unit_price_minor,
-           list.currency, list.tax_inclusive, tax.rate_bp AS tax_rate_bp, p.category
+           list.currency, coalesce(here.tax_inclusive, list.tax_inclusive) AS tax_inclusive,
+           tax.rate_bp AS tax_rate_bp, p.category
     FROM channel AS c
     JOIN price_list AS list ON list.id = c.price_list_id
-    LEFT JOIN location AS l ON l.id = CAST(:location_id AS uuid)
+    LEFT JOIN location AS l ON l.id = CAST(:location_id AS uuid) AND CAST(:tax_region AS text) IS NULL
+    LEFT JOIN tax_region AS here ON here.code = coalesce(CAST(:tax_region AS text), l.tax_region, '{DEFAULT_REGION}')
     JOIN variant AS v ON CHOSEN
     JOIN product AS p ON p.id = v.product_id AND p.status = 'active'
     JOIN LATERAL (
@@ -56,8 +58,10 @@ _OFFERS = f"""
     ) AS price ON true
     JOIN LATERAL (
         SELECT rate_bp FROM tax_rate
-        WHERE region = coalesce(l.tax_region, '{DEFAULT_REGION}') AND tax_class_code = p.tax_class_code
-          AND valid_from <= CAST(CAST(:now AS timestamptz) AT TIME ZONE coalesce(l.zone, '{DEFAULT_ZONE}') AS date)
+        WHERE region = coalesce(CAST(:tax_region AS text), l.tax_region, '{DEFAULT_REGION}')
+          AND tax_class_code = p.tax_class_code
+          AND valid_from <= CAST(CAST(:now AS timestamptz) AT TIME ZONE coalesce(l.zone, here.zone, '{DEFAULT_ZONE}')
+                                 AS date)
         ORDER BY valid_from DESC LIMIT 1
     ) AS tax ON true
     WHERE c.code = :channel_code
@@ -77,14 +81,19 @@ def offers_for(
     skus: Sequence[str] = (),
     variant_ids: Sequence[UUID] = (),
     location_id: UUID | None,
+    tax_region: str | None = None,
     now: datetime,
 ) -> list[Offer]:
     """What the channel sells of these variants, at the location's tax (Japan's without one); one statement.
+
+    `tax_region` goes before the location's: goods that are sent somewhere are taxed there (`taxes.tax_region_for`). The
+    tax is inside the prices or comes on top as the region says, else as the price list says.
 
     Missing from the answer, in no particular order otherwise: unknown and archived variants, those without a price in
     the channel's list, and those whose tax class has no rate in the region (selling untaxed by accident is worse).
     """
     given: dict[str, Any] = {"channel_code": channel_code, "location_id": location_id, "now": now}
+    given["tax_region"] = tax_region
     if skus and variant_ids:
         statement, chosen = _OFFERS_BY_EITHER, {"skus": list(skus), "ids": list(variant_ids)}
     elif variant_ids:
@@ -174,6 +183,23 @@ _PRICES_OF_LIST = text(
     ORDER BY v.sku LIMIT :limit
     """
 )
+_TAX_REGION_OF = text(
+    """
+    SELECT coalesce(
+        (SELECT region_code FROM tax_destination
+         WHERE country = :country AND area IN (:area, '') ORDER BY area DESC LIMIT 1),
+        (SELECT region FROM tax_rate WHERE region = :country LIMIT 1))
+    """
+)
+_TAX_RATE_IN = text(
+    f"""
+    SELECT rate_bp FROM tax_rate
+    WHERE region = :region AND tax_class_code = :tax_class
+      AND valid_from <= CAST(CAST(:now AS timestamptz) AT TIME ZONE
+                             coalesce((SELECT zone FROM tax_region WHERE code = :region), '{DEFAULT_ZONE}') AS date)
+    ORDER BY valid_from DESC LIMIT 1
+    """  # noqa: S608 - a constant of this module
+)
 _TAX_RATES = text(
     """
     SELECT region, tax_class_code AS tax_class, valid_from, rate_bp FROM tax_rate
@@ -253,6 +279,20 @@ def tax_rates(
     region_, class_, from_ = after or (None, None, None)
     given = {"region": region, "after_region": region_, "after_class": class_, "after_from": from_, "limit": limit}
     return [dict(row) for row in session.execute(_TAX_RATES, given).mappings().all()]
+
+
+def tax_region_of(session: Session, *, country: str, area: str) -> str | None:
+    """The region that taxes what is sent there: the area's, else the country's, else the one called like the country.
+    `area` in small letters."""
+    found: str | None = session.execute(_TAX_REGION_OF, {"country": country, "area": area}).scalar_one()
+    return found
+
+
+def tax_rate_in(session: Session, *, region: str, tax_class: str, now: datetime) -> int | None:
+    """The rate of a class in a region at `now`, in basis points; None when the class has none there."""
+    given = {"region": region, "tax_class": tax_class, "now": now}
+    found: int | None = session.execute(_TAX_RATE_IN, given).scalar_one_or_none()
+    return found
 
 
 def tax_classes(session: Session) -> list[str]:
