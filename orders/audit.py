@@ -1,4 +1,5 @@
-"""Whether the money adds up: payments and refunds against their ledger, tenders against totals, points against loyalty.
+"""Whether the money adds up: payments and refunds against their ledger, tenders against totals, goods that left against what
+was paid for them, points against loyalty.
 
 Each comparison is one statement over all rows, ordered by the order's reference. What follows from the ledger can be
 repaired; where two ledgers disagree a person decides.
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from loyalty import queries as loyalty_queries
 from orders.queries import gift_cards as card_queries
 from orders.queries import payments as queries
+from orders.queries import value as value_queries
 from orders.queries.payments import PaymentSums
 from retail.audit import Divergence, Repair
 
@@ -21,6 +23,7 @@ def divergences(session: Session) -> Iterator[Divergence]:
     yield from _payments(session)
     yield from _refunds(session)
     yield from _orders(session)
+    yield from _handed_over(session)
     yield from _points(session)
     yield from _gift_cards(session)
 
@@ -58,6 +61,16 @@ def _refunds(session: Session) -> Iterator[Divergence]:
 def _orders(session: Session) -> Iterator[Divergence]:
     for reference, total, paid in queries.wrong_order_sums(session):
         yield Divergence("order", reference, f"total {total}", f"tenders {paid}")
+
+
+def _handed_over(session: Session) -> Iterator[Divergence]:
+    """Goods that left, to a customer or in a parcel, and were not paid."""
+    for found in value_queries.unpaid_goods(session):
+        paid = (
+            f"paid {found.paid_minor} (captured {found.captured_minor}, being captured {found.asked_minor}, "
+            f"given back {found.refunded_minor})"
+        )
+        yield Divergence("handed_over", found.reference, f"goods worth {found.goods_minor}", paid)
 
 
 def _points(session: Session) -> Iterator[Divergence]:

@@ -105,10 +105,13 @@ def test_the_counter_takes_what_is_left(session: Session, api: Api) -> None:
     made = shop(session)
     order = place(api, made)
     give_up(session, order, 1)
-    # the goods that were given up are the caller's: here nobody has taken them out, so all three go
+    # the goods that were given up are the caller's: here nobody has taken them out, so all three go, and the audit cries
     collected = collect(api, made, order, tender="cash")
     assert collected["state"] == "collected"
     assert tenders(session, order)["cash"] == ("captured", 5940, 3960, 0, 1980)
+    (cried,) = audit.divergences(session)
+    assert (cried.ledger, cried.key, cried.stored) == ("handed_over", order["reference"], "goods worth 5940")
+    session.execute(text("UPDATE fulfillment_line SET collected = 2"))
     assert list(audit.divergences(session)) == []
 
 
