@@ -1,6 +1,6 @@
 """Placing an order: prices, stock, points, payment and the order itself, all or none, in one transaction.
 
-The hot path of the shop: one statement per package, no ORM objects, nothing repeated per line. An order paid by card is
+From where its goods leave is a plan (planning.py): one entry for a pickup or the till, several where an order is split. The hot path of the shop: one statement per package, no ORM objects, nothing repeated per line. An order paid by card is
 written unconfirmed; `payments` talks to the card network afterwards and `confirmation` settles it.
 """
 
@@ -13,24 +13,22 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from inventory.reservations import Demand, Promise
 from loyalty import earning, ledger
-from orders import gift_cards, order_writer, pricing, queries, splitting
+from orders import gift_cards, order_answer, order_writer, planning, pricing, queries, shipping_fees, splitting
 from orders.confirmation import confirm, fail
-from orders.order_writer import Draft
+from orders.drafts import CARRY_OUT, PICKUP, SHIP, Draft
 from orders.ownership import cart_of, channel_of, contact_of, customer_for
+from orders.planning import Take
 from orders.pricing import Priced
 from orders.queries.gift_cards import GiftCardFacts
 from retail import queries as ground
-from retail import stores
+from retail import taxes
 from retail.kernel.auth import CLIENT, CUSTOMER, Principal
 from retail.kernel.errors import Conflict, Forbidden, Invalid
 from retail.kernel.ids import new_id, new_reference
 from retail.queries import CustomerFacts, LocationFacts
 
 __all__ = ["CartChanged", "Item", "confirm", "fail", "place"]
-
-PICKUP, CARRY_OUT = "pickup", "carry_out"
 
 
 class CartChanged(Conflict):
@@ -76,6 +74,8 @@ class _Wish:
     location: str | UUID | None
     customer_id: UUID | None
     points: int
+    ship_to: Mapping[str, Any] | None = None
+    split: bool = False
     cart_id: UUID | None = None
     cart_version: int | None = None
 
@@ -89,6 +89,8 @@ def place(
     lines: Sequence[Item] = (),
     method: str | None = None,
     location: str | UUID | None = None,
+    ship_to: Mapping[str, Any] | None = None,
+    split: bool = False,
     payment: Mapping[str, Any] | None = None,
     payments: Sequence[Mapping[str, Any]] = (),
     gift_card_numbers: Sequence[str] = (),
@@ -98,11 +100,13 @@ def place(
 ) -> dict[str, Any]:
     """Place an order from a cart or from `lines`; what the request says goes before what the cart says.
 
-    1. who, what and where; 2. prices and tax of the store; 3. points pay first (at most the total), `payment` the rest;
-    4. stock and points are taken; 5. everything is written by one statement; 6. at the till it is all settled at once.
+    1. who, what and where; 2. prices and tax of the store or destination; 3. points pay first (at most the total), `payment`
+    the rest; 4. stock and points are taken; 5. everything is written by one statement; 6. at the till it is settled at once.
 
     Args:
-        method: ``pickup`` or ``carry_out``. location: a store's code or id.
+        method: ``pickup``, ``ship`` or ``carry_out``. location: a store's code or id; of what is shipped, none.
+        ship_to: where it is sent (AddressSchema). split: what the store of a pickup lacks may come to it from elsewhere;
+            what is shipped is split as the sourcing policy says.
         payment: ``{"method": card | pay_at_pickup | cash | card_terminal, "payment_method": "pm_..."}``; needed only
             when points and gift cards do not pay everything. Cards leave the order ``pending_payment`` for
             `payments.authorize`. payments: in its place at the till, several with amounts.
@@ -113,14 +117,17 @@ def place(
 
     Raises:
         NotFound: another's cart or customer, or another store's till.
-        CartEmpty, NotForSale, NoPickupHere, Invalid: what is asked cannot be sold; `errors` names every field or line.
-        OutOfStock, InsufficientPoints, CartChanged: it could be, but not now; nothing was taken.
+        CartEmpty, NotForSale, NoPickupHere, NotSentThere, Invalid: what is asked cannot be sold; `errors` names every field
+            or line.
+        OutOfStock, SplitNotWorth, InsufficientPoints, CartChanged: it could be, but not now; nothing was taken.
     """
     wish = _from_cart(session, cart_id, caller) if cart_id is not None else _from_lines(lines, caller)
     wish = replace(
         wish,
         method=method or wish.method,
         location=location if location is not None else wish.location,
+        ship_to=ship_to if ship_to is not None else wish.ship_to,
+        split=split,
         points=wish.points if points_to_spend is None else points_to_spend,
         customer_id=customer_id or wish.customer_id,
     )
@@ -128,11 +135,10 @@ def place(
     customer = customer_for(session, customer_id=wish.customer_id, caller=caller)
     priced = _price(session, wish, place_, now)
     tenders = {"payment": payment, "payments": payments, "cards": _cards(session, gift_card_numbers)}
-    draft = _draft(wish, place_, customer, priced, contact=contact, tenders=tenders, caller=caller, now=now)
+    draft = _draft(wish, customer, priced, contact=contact, tenders=tenders, caller=caller, now=now)
 
-    promises = _allocate(session, draft, held_for=wish.cart_id, actor=caller.actor, now=now)
-    if promises and draft.method == PICKUP:
-        draft = replace(draft, ready_by=_ready_by(place_, promises))
+    how = Take(wish.cart_id, caller.actor, now)
+    draft = planning.take(session, draft=draft, place=place_, split=wish.split, how=how)
     if draft.points:
         ledger.hold(
             session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=caller.actor, now=now
@@ -143,24 +149,7 @@ def place(
         _spend_cards(session, draft, actor=caller.actor, now=now)
     if draft.method == CARRY_OUT:
         _settle_at_till(session, draft, actor=caller.actor, now=now)
-    return order_writer.answer(draft)
-
-
-def _allocate(session: Session, draft: Draft, *, held_for: UUID | None, actor: str, now: datetime) -> list[Promise]:
-    """Take the goods' stock at the order's place; returns what cannot be handed over yet."""
-    return reservations.allocate(
-        session,
-        owner_id=draft.order_id,
-        demands=[
-            Demand(variant_id=line.variant_id, location_id=draft.place.id, quantity=line.quantity, line_id=line_id)
-            for line, line_id in zip(draft.priced.lines, draft.line_ids, strict=True)
-            if line.variant_id is not None
-        ],
-        held_for=held_for,
-        channel=draft.channel,
-        actor=actor,
-        now=now,
-    )
+    return order_answer.order_of(draft)
 
 
 def _from_cart(session: Session, cart_id: UUID, caller: Principal) -> _Wish:
@@ -174,6 +163,7 @@ def _from_cart(session: Session, cart_id: UUID, caller: Principal) -> _Wish:
         items=tuple(Item(line.quantity, line.sku, line.variant_id) for line in cart.lines),
         method=cart.method,
         location=cart.location_id,
+        ship_to=cart.ship_to,
         customer_id=cart.customer_id,
         points=cart.points_to_spend,
         cart_id=cart.id,
@@ -187,8 +177,12 @@ def _from_lines(lines: Sequence[Item], caller: Principal) -> _Wish:
     return _Wish(channel_of(caller), tuple(lines), PICKUP, None, None, 0)
 
 
-def _location(session: Session, wish: _Wish, caller: Principal) -> LocationFacts:
-    """Where it happens: a store that serves pickups, or the till that is asking."""
+def _location(session: Session, wish: _Wish, caller: Principal) -> LocationFacts | None:
+    """Where it happens: a store that serves pickups, the till that is asking, or nowhere yet for what is shipped."""
+    if wish.method == SHIP:
+        if wish.ship_to is None:
+            raise Invalid(errors=[{"field": "ship_to", "code": "required", "detail": "Give the address"}])
+        return None
     if wish.location is None:
         raise _no_location("required", "Name the store")
     facts = ground.pickup_location(session, location=wish.location)
@@ -209,12 +203,21 @@ def _no_location(code: str, detail: str) -> NoPickupHere:
     return NoPickupHere(errors=[{"field": "location", "code": code, "detail": detail}])
 
 
-def _price(session: Session, wish: _Wish, place_: LocationFacts, now: datetime) -> Priced:
-    """Prices of the wish's channel at the store's tax. All lines that cannot be sold are named at once."""
+def _price(session: Session, wish: _Wish, place_: LocationFacts | None, now: datetime) -> Priced:
+    """Prices of the wish's channel at the store's tax, or the destination's with what sending costs. All lines that cannot be
+    sold are named at once."""
     known = [item.variant_id for item in wish.items if item.variant_id is not None]
     skus = [] if known else sorted({item.sku for item in wish.items})
+    sent_to = wish.ship_to if place_ is None else None
+    tax_region = None if sent_to is None else taxes.tax_region_for(session, ship_to=sent_to)
     offers = ground.offers_for(
-        session, channel_code=wish.channel, skus=skus, variant_ids=known, location_id=place_.id, now=now
+        session,
+        channel_code=wish.channel,
+        skus=skus,
+        variant_ids=known,
+        location_id=None if place_ is None else place_.id,
+        tax_region=tax_region,
+        now=now,
     )
     by_sku = {offer.sku: offer for offer in offers}
     missing = [
@@ -224,12 +227,16 @@ def _price(session: Session, wish: _Wish, place_: LocationFacts, now: datetime) 
     ]
     if missing:
         raise NotForSale(errors=missing)
-    return pricing.price([(by_sku[item.sku], item.quantity) for item in wish.items])
+    items = [(by_sku[item.sku], item.quantity) for item in wish.items]
+    goods = pricing.price(items)
+    if sent_to is None or tax_region is None:
+        return goods
+    fees = shipping_fees.fee_for(session, goods=goods, ship_to=sent_to, tax_region=tax_region, now=now)
+    return pricing.price(items, fees=fees) if fees else goods
 
 
 def _draft(
     wish: _Wish,
-    place_: LocationFacts,
     customer: CustomerFacts | None,
     priced: Priced,
     *,
@@ -238,7 +245,7 @@ def _draft(
     caller: Principal,
     now: datetime,
 ) -> Draft:
-    """Everything about the new order that can be decided without taking anything."""
+    """Everything about the new order that can be decided without taking anything; its plan is made when its stock is."""
     till = wish.method == CARRY_OUT
     if wish.points > 0 and customer is None and priced.total_minor > 0:
         raise Invalid(errors=[{"field": "points_to_spend", "code": "no_customer", "detail": "Guests have no points"}])
@@ -259,10 +266,9 @@ def _draft(
         placed_by=caller.actor,
         priced=priced,
         line_ids=tuple(new_id() for _ in priced.lines),
-        fulfillment_id=new_id(),
         method=wish.method,
-        place=place_,
-        ready_by=None if till else stores.ready_by(place_, now),
+        plan=(),
+        ship_to=wish.ship_to if wish.method == SHIP else None,
         parts=parts,
         points=points,
         confirmed=not waits,
@@ -270,12 +276,6 @@ def _draft(
         cart_version=wish.cart_version,
         now=now,
     )
-
-
-def _ready_by(place_: LocationFacts, promises: Sequence[Promise]) -> datetime | None:
-    """When an order can be ready whose goods are not all here; None when nobody knows when they come."""
-    moments = [promise.promised_at for promise in promises if promise.promised_at is not None]
-    return stores.ready_by(place_, max(moments)) if len(moments) == len(promises) else None
 
 
 def _cards(session: Session, numbers: Sequence[str]) -> list[GiftCardFacts]:
@@ -324,7 +324,7 @@ def _settle_at_till(session: Session, draft: Draft, *, actor: str, now: datetime
             customer_id=draft.customer_id,
             order_id=draft.order_id,
             points=earned,
-            key=f"earn:{draft.fulfillment_id}",
+            key=f"earn:{draft.plan[0].fulfillment_id}",
             reason="carry_out",
             actor=actor,
             now=now,

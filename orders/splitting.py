@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loyalty import earning
+from orders.drafts import Part
 from orders.gift_cards import GiftCardBlocked, GiftCardCurrency, GiftCardShort
-from orders.order_writer import Part
 from orders.queries.gift_cards import GiftCardFacts
 from orders.tenders import AT_THE_TILL
 from retail.kernel.errors import Invalid
 from retail.kernel.ids import new_id
 
-ACCEPTED = {"pickup": ("card", "pay_at_pickup"), "carry_out": AT_THE_TILL}
+ACCEPTED = {"pickup": ("card", "pay_at_pickup"), "ship": ("card",), "carry_out": AT_THE_TILL}
 POINTS, GIFT_CARD = "points", "gift_card"
 EARNS_NOTHING = (POINTS, GIFT_CARD)  # that money has earned before, or will not
 

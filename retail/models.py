@@ -151,7 +151,9 @@ class Location(Base):
     """A store or a warehouse: its zone, hours and pickup promise.
 
     `shortfall_policy` says what becomes of goods that turn out to be missing: somebody is asked, they are taken from
-    another location if one has them, or the customer gets the money back.
+    another location if one has them, or the customer gets the money back. Goods are sent from it when `ship_enabled`;
+    `pick_capacity` is how many open orders it can have to pick at once (null: any number), `sourcing_priority` (lowest first)
+    and the coordinates (degrees, WGS 84) help to choose between locations.
     """
 
     __tablename__ = "location"
@@ -169,6 +171,11 @@ class Location(Base):
     shortfall_policy: Mapped[str] = mapped_column(server_default="ask")
     pickup_keep_days: Mapped[int] = mapped_column(server_default="7")
     capture_at: Mapped[str] = mapped_column(server_default="collected")
+    ship_enabled: Mapped[bool] = mapped_column(server_default="false")
+    pick_capacity: Mapped[int | None]
+    sourcing_priority: Mapped[int] = mapped_column(server_default="100")
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
     version: Mapped[int] = mapped_column(server_default="1")
     hours: Mapped[list["LocationHours"]] = relationship(
         order_by="LocationHours.weekday, LocationHours.opens", lazy="raise"
@@ -180,6 +187,9 @@ class Location(Base):
         CheckConstraint("pickup_keep_days BETWEEN 1 AND 60", name="pickup_keep_days"),
         CheckConstraint("capture_at IN ('placed', 'ready', 'collected')", name="capture_at"),
         CheckConstraint("shortfall_policy IN ('ask', 'resource', 'refund')", name="shortfall_policy"),
+        CheckConstraint("pick_capacity >= 0", name="pick_capacity"),
+        CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="coordinates"),
+        CheckConstraint("latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180", name="coordinates_range"),
     )
 
 

@@ -15,6 +15,7 @@ from orders.models.returns import (
     ReturnPolicy,
 )
 from orders.models.shortfalls import Shortfall, SubstituteProposal
+from orders.models.sourcing import ShippingRate, SourcingDecision, SourcingPolicy
 
 __all__ = [
     "Cart",
@@ -41,7 +42,10 @@ __all__ = [
     "Return",
     "ReturnLine",
     "ReturnPolicy",
+    "ShippingRate",
     "Shortfall",
+    "SourcingDecision",
+    "SourcingPolicy",
     "SubstituteProposal",
     "WebhookInbox",
 ]

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -10,7 +11,7 @@ from retail.kernel.db import Base
 
 
 class Cart(Base):
-    """open -> placed | abandoned. `owner` is the actor who may see it; `customer_id` for whom it is."""
+    """open -> placed | abandoned. `owner` is the actor who may see it; `customer_id` for whom it is. `ship_to`: as of an order."""
 
     __tablename__ = "cart"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -19,6 +20,7 @@ class Cart(Base):
     channel_code: Mapped[str] = mapped_column(ForeignKey("channel.code"))
     location_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("location.id"))
     method: Mapped[str] = mapped_column(server_default="pickup")
+    ship_to: Mapped[dict[str, Any] | None]
     points_to_spend: Mapped[int] = mapped_column(server_default="0")
     state: Mapped[str] = mapped_column(server_default="open")
     order_id: Mapped[uuid.UUID | None]
@@ -29,7 +31,7 @@ class Cart(Base):
         order_by="CartLine.position", lazy="raise", cascade="all, delete-orphan"
     )
     __table_args__ = (
-        CheckConstraint("method IN ('pickup', 'carry_out')", name="method"),
+        CheckConstraint("method IN ('pickup', 'carry_out', 'ship')", name="method"),
         CheckConstraint("state IN ('open', 'placed', 'abandoned')", name="state"),
         CheckConstraint("points_to_spend >= 0", name="points_to_spend"),
         Index("ix_cart_customer_id", "customer_id"),

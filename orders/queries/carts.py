@@ -32,6 +32,7 @@ class CartFacts:
     channel_code: str
     location_id: UUID | None
     method: str
+    ship_to: dict[str, Any] | None
     points_to_spend: int
     state: str
     order_id: UUID | None
@@ -43,7 +44,7 @@ class CartFacts:
 
 _CART = text(
     """
-    SELECT c.id, c.owner, c.customer_id, c.channel_code, c.location_id, c.method, c.points_to_spend, c.state, c.order_id,
+    SELECT c.id, c.owner, c.customer_id, c.channel_code, c.location_id, c.method, c.ship_to, c.points_to_spend, c.state, c.order_id,
            c.version, c.created_at, c.updated_at,
            (SELECT json_agg(json_build_array(l.id, l.position, l.variant_id, l.quantity, v.sku, v.title, v.title_ja)
                             ORDER BY l.position)

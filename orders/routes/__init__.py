@@ -1,6 +1,17 @@
 """The API of this package: carts, orders, pickups and payments."""
 
-from orders.routes import carts, changes, gift_cards, orders, payments, pickups, returns, shipments, shortfalls
+from orders.routes import (
+    carts,
+    changes,
+    gift_cards,
+    orders,
+    payments,
+    pickups,
+    returns,
+    shipments,
+    shortfalls,
+    sourcing,
+)
 
 BLUEPRINTS = [
     *carts.BLUEPRINTS,
@@ -12,4 +23,5 @@ BLUEPRINTS = [
     *returns.BLUEPRINTS,
     *shipments.BLUEPRINTS,
     *shortfalls.BLUEPRINTS,
+    *sourcing.BLUEPRINTS,
 ]

@@ -11,6 +11,7 @@ from orders.tenders import AT_THE_TILL
 from retail import limits
 from retail.kernel.money import MAX_MINOR
 from retail.kernel.web.cursor import PageQuery
+from retail.schemas.addresses import AddressSchema
 from retail.schemas.texts import Line
 
 
@@ -55,10 +56,16 @@ class PlaceOrderSchema(ma.Schema):
     cart_id = ma.fields.UUID()
     lines = ma.fields.List(ma.fields.Nested(WishedLineSchema), validate=ma.validate.Length(1, limits.LINES_PER_ORDER))
     method = ma.fields.String(
-        validate=ma.validate.OneOf(["pickup", "carry_out"]),
-        metadata={"description": "carry_out: sold at the till of that store, paid and handed over at once"},
+        validate=ma.validate.OneOf(["pickup", "carry_out", "ship"]),
+        metadata={
+            "description": "carry_out: sold at the till of that store, paid and handed over at once; ship: sent to ship_to"
+        },
     )
     location = ma.fields.String(validate=ma.validate.Length(1, 64), metadata=LOCATION_CODE)
+    ship_to = ma.fields.Nested(AddressSchema, metadata={"description": "ship: where it is sent"})
+    split = ma.fields.Boolean(
+        metadata={"description": "pickup: what the store lacks may come to it from other locations, later"}
+    )
     payment = ma.fields.Nested(
         PayOrderSchema, metadata={"description": "Not needed when points and gift cards pay everything"}
     )

@@ -22,6 +22,8 @@ from retail.events.orders import (
     ReturnPolicyChanged,
     ReturnReceived,
     ReturnRequested,
+    ShippingRateChanged,
+    SourcingPolicyChanged,
 )
 from retail.events.pickups import (
     OrderEvent,
@@ -113,8 +115,10 @@ __all__ = [
     "ShipmentDelivered",
     "ShipmentPacked",
     "ShipmentPicking",
+    "ShippingRateChanged",
     "ShortfallFilled",
     "ShortfallResolved",
+    "SourcingPolicyChanged",
     "StaffChanged",
     "StockAdjusted",
     "StockCountChanged",

@@ -154,3 +154,23 @@ class ReturnPolicyChanged(Event):
     policy_id: uuid.UUID
     scope: str
     fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcingPolicyChanged(Event):
+    """How it is decided where goods come from was set; `rules` names the chain in its order."""
+
+    aggregate: ClassVar[str] = "policy_id"
+    policy_id: uuid.UUID
+    rules: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippingRateChanged(Event):
+    """What sending costs to a country or region was set."""
+
+    aggregate: ClassVar[str] = "rate_id"
+    rate_id: uuid.UUID
+    currency: str
+    country: str
+    region: str

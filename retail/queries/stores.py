@@ -90,7 +90,8 @@ def locations_by_id(session: Session, *, location_ids: Sequence[UUID]) -> dict[U
 
 _SHOWN = """
     SELECT l.id, l.code, l.kind, l.name, l.name_ja, l.address, l.phone, l.zone, l.tax_region, l.pickup_enabled,
-           l.pickup_lead_minutes, l.pickup_keep_days, l.capture_at, l.shortfall_policy, l.version,
+           l.pickup_lead_minutes, l.pickup_keep_days, l.capture_at, l.shortfall_policy, l.ship_enabled, l.pick_capacity,
+           l.sourcing_priority, l.latitude, l.longitude, l.version,
            coalesce((SELECT json_agg(json_build_object('weekday', weekday, 'opens', opens, 'closes', closes)
                                      ORDER BY weekday, opens)
                      FROM location_hours WHERE location_id = l.id), '[]') AS hours,

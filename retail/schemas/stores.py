@@ -65,6 +65,15 @@ class LocationSchema(ma.Schema):
     pickup_keep_days = ma.fields.Integer(required=True)
     capture_at = ma.fields.String(required=True, metadata={"enum": list(CAPTURES)})
     shortfall_policy = ma.fields.String(required=True, metadata={"enum": list(SHORTFALL_POLICIES)})
+    ship_enabled = ma.fields.Boolean(required=True, metadata={"description": "Whether goods are sent from here"})
+    pick_capacity = ma.fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Open orders that it can have to pick; null: any number"},
+    )
+    sourcing_priority = ma.fields.Integer(required=True, metadata={"description": "Lowest first"})
+    latitude = ma.fields.Float(required=True, allow_none=True)
+    longitude = ma.fields.Float(required=True, allow_none=True)
     version = ma.fields.Integer(required=True)
     hours = ma.fields.List(ma.fields.Nested(HoursSchema), required=True)
     holidays = ma.fields.List(ma.fields.Nested(HolidaySchema), required=True)
@@ -87,10 +96,21 @@ class UpdateLocationSchema(ChangeSchema):
         validate=ma.validate.OneOf(SHORTFALL_POLICIES),
         metadata={"description": "What becomes of goods that are missing: ask, take them from elsewhere, or refund"},
     )
+    ship_enabled = ma.fields.Boolean()
+    pick_capacity = ma.fields.Integer(strict=True, allow_none=True, validate=ma.validate.Range(0, 100_000))
+    sourcing_priority = ma.fields.Integer(strict=True, validate=ma.validate.Range(0, 10_000))
+    latitude = ma.fields.Float(allow_none=True, validate=ma.validate.Range(-90, 90))
+    longitude = ma.fields.Float(allow_none=True, validate=ma.validate.Range(-180, 180))
     hours = ma.fields.List(ma.fields.Nested(HoursSchema), validate=ma.validate.Length(max=limits.HOURS_PER_LOCATION))
     holidays = ma.fields.List(
         ma.fields.Nested(HolidaySchema), validate=ma.validate.Length(max=limits.HOLIDAYS_PER_LOCATION)
     )
+
+    @ma.validates_schema
+    def _both_coordinates(self, data: Mapping[str, Any], **_: Any) -> None:
+        given = [data[name] is None for name in ("latitude", "longitude") if name in data]
+        if len(given) == 1 or (given and given[0] != given[1]):
+            raise ma.ValidationError("Give both coordinates, or neither.", "latitude")
 
 
 class CreateLocationSchema(UpdateLocationSchema):
