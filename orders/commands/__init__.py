@@ -2,9 +2,10 @@
 
 import click
 
-from orders.commands import history, tau2
+from orders.commands import history, online_retail, tau2
 
 COMMANDS: list[click.Command] = [
     *history.COMMANDS,
+    *online_retail.COMMANDS,
     *tau2.COMMANDS,
 ]  # ours stand in `import` and `replay`, which retail lists
