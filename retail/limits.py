@@ -8,6 +8,7 @@ could lose by it. Body size, page size and key length are the plumbing's (`kerne
 LINES_PER_ORDER = 100
 QUANTITY_PER_LINE = 9999
 OPEN_CARTS_PER_OWNER = 50
+ORIGINAL_MINUTES = 10  # how long whoever issued a document is shown the original; then it is a copy
 POINTS_PER_ORDER = 10_000_000
 PAYMENT_METHODS_PER_CUSTOMER = 20
 PAYMENTS_PER_ORDER = 10

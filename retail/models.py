@@ -55,6 +55,26 @@ class TaxDestination(Base):
     __table_args__ = (CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),)
 
 
+class Issuer(Base):
+    """Who issues invoices and receipts: the company. `registration_number` (T and 13 digits) makes them qualified invoices
+    in Japan; `corporate`: it is a company's corporate number, which has a check digit."""
+
+    __tablename__ = "issuer"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    name_en: Mapped[str] = mapped_column(server_default="")
+    address: Mapped[str] = mapped_column(server_default="")
+    phone: Mapped[str] = mapped_column(server_default="")
+    registration_number: Mapped[str | None]
+    corporate: Mapped[bool] = mapped_column(server_default="true")
+    version: Mapped[int] = mapped_column(server_default="1")
+    updated_at: Mapped[datetime]
+    __table_args__ = (
+        CheckConstraint("registration_number ~ '^T[0-9]{13}$'", name="registration_number"),
+        CheckConstraint("name <> ''", name="named"),
+    )
+
+
 class Product(Base):
     """What is sold, as the customer thinks of it; its variants are what is counted."""
 

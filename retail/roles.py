@@ -14,6 +14,7 @@ PERMISSIONS = frozenset(
         "clients.manage",
         "gift_cards.write",
         "deliveries.manage",
+        "documents.issue",
         "stock.read",
         "stock.write",
         "stock.work",
@@ -51,7 +52,9 @@ GRANTABLE = PERMISSIONS - {"me"}  # `me` is what only a customer has
 _LOOK = frozenset({"catalog.read", "stores.read", "stock.read", "orders.read", "points.read"})
 _RESOLVE = frozenset({"pickups.read", "pickups.move", "shortfalls.resolve"})
 _ASSOCIATE = (
-    _LOOK | _RESOLVE | {"pickups.work", "carts.write", "orders.place", "till.sell", "stock.work", "returns.work"}
+    _LOOK
+    | _RESOLVE
+    | {"pickups.work", "carts.write", "orders.place", "till.sell", "stock.work", "returns.work", "documents.issue"}
 )
 _AGENT = (
     _LOOK
@@ -59,6 +62,7 @@ _AGENT = (
     | {
         "customers.read",
         "customers.write",
+        "documents.issue",
         "orders.cancel",
         "orders.change",
         "orders.refund",

@@ -89,6 +89,7 @@ EVENTS: Words = {
     "OrderChanged": N_("Order changed"),
     "OrderCancelled": N_("Order cancelled"),
     "OrderRefunded": N_("Order refunded"),
+    "DocumentIssued": N_("Invoice or receipt issued"),
     "AllocationShort": N_("Goods turned out to be missing"),
     "AllocationFilled": N_("Missing goods are there"),
     "AllocationMoved": N_("Taken from another store"),

@@ -2,6 +2,7 @@
 
 from orders.models.cart import Cart, CartLine
 from orders.models.changes import OrderChange, OrderPolicy
+from orders.models.documents import Document, DocumentCounter, Supply, SupplyLine
 from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
 from orders.models.parcels import Parcel, ParcelLine
@@ -20,6 +21,8 @@ from orders.models.sourcing import ShippingRate, SourcingDecision, SourcingPolic
 __all__ = [
     "Cart",
     "CartLine",
+    "Document",
+    "DocumentCounter",
     "ExchangeLine",
     "Fulfillment",
     "FulfillmentLine",
@@ -47,5 +50,7 @@ __all__ = [
     "SourcingDecision",
     "SourcingPolicy",
     "SubstituteProposal",
+    "Supply",
+    "SupplyLine",
     "WebhookInbox",
 ]

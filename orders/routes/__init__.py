@@ -3,6 +3,7 @@
 from orders.routes import (
     carts,
     changes,
+    documents,
     gift_cards,
     orders,
     payments,
@@ -16,6 +17,7 @@ from orders.routes import (
 BLUEPRINTS = [
     *carts.BLUEPRINTS,
     *changes.BLUEPRINTS,
+    *documents.BLUEPRINTS,
     *gift_cards.BLUEPRINTS,
     *orders.BLUEPRINTS,
     *payments.BLUEPRINTS,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from retail.events.orders import (
+    DocumentIssued,
     GiftCardAdjusted,
     GiftCardBlockedOrNot,
     GiftCardIssued,
@@ -74,6 +75,7 @@ __all__ = [
     "ContactNoted",
     "CustomerChanged",
     "CustomerRegistered",
+    "DocumentIssued",
     "Event",
     "GiftCardAdjusted",
     "GiftCardBlockedOrNot",

@@ -60,6 +60,14 @@ class OrderPolicyChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentIssued(OrderEvent):
+    """A receipt, an invoice or a return invoice of an order got its number."""
+
+    document_id: uuid.UUID
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRefunded(OrderEvent):
     """Money and points went back to their tenders."""
 

@@ -57,6 +57,7 @@ from retail.queries.customers import (
     lock_active_link,
     lock_identity,
 )
+from retail.queries.issuer import issuer_dict
 from retail.queries.stores import (
     LocationFacts,
     LocationName,
@@ -97,6 +98,7 @@ __all__ = [
     "delete_old_access",
     "identities_of",
     "identity_value",
+    "issuer_dict",
     "list_clients",
     "list_customers",
     "list_locations",

@@ -1,13 +1,14 @@
 """The ground floor's API: catalog, stores, customers, staff, API clients, log-in, dead letters."""
 
 from retail.kernel.web import ApiBlueprint
-from retail.routes import access, auth, barcodes, catalog, customers, deliveries, stores
+from retail.routes import access, auth, barcodes, catalog, customers, deliveries, issuer, stores
 
 BLUEPRINTS: list[ApiBlueprint] = [
     auth.blueprint,
     catalog.blueprint,
     barcodes.blueprint,
     stores.blueprint,
+    issuer.blueprint,
     customers.blueprint,
     access.blueprint,
     deliveries.blueprint,

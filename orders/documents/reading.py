@@ -1,0 +1,160 @@
+"""Documents read again: in the shape of the API and the pages, and by a link."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from orders.ownership import order_for
+from orders.queries import documents as queries
+from retail import limits
+from retail.kernel import auth, config
+from retail.kernel.auth import CUSTOMER, Principal
+from retail.kernel.errors import NotFound
+from retail.kernel.ids import derive_token
+
+PURPOSE = "document"
+PREFIXES: Mapping[str, str] = {"invoice": "INV", "receipt": "RCT", "return": "RTN"}
+DIGITS = 8
+
+
+def number_of(kind: str, number: int) -> str:
+    """``INV-00000012``: the number as people read it."""
+    return f"{PREFIXES[kind]}-{number:0{DIGITS}d}"
+
+
+def require_here(session: Session, *, order_id: UUID, caller: Principal) -> None:
+    """Raises:
+    NotFound: none of the order's locations is the caller's (customers have none).
+    """
+    if caller.kind == CUSTOMER or caller.locations is None:
+        return
+    if not any(caller.at_location(place) for place in queries.places_of(session, order_id=order_id)):
+        raise NotFound
+
+
+def documents_for(
+    session: Session, *, order: str, kind: str | None = None, caller: Principal, now: datetime
+) -> list[dict[str, Any]]:
+    """The documents of an order (a reference or an id) that the caller may see (DocumentSchema), in the order of issue.
+
+    Raises:
+        NotFound: there is no such order, or it is another's or another store's.
+    """
+    order_id = order_for(session, order=order, caller=caller)
+    require_here(session, order_id=order_id, caller=caller)
+    rows = queries.documents_of(session, order_id=order_id, kind=kind)
+    return [told(row, copy=_is_copy(row, caller.actor, now)) for row in rows]
+
+
+def document_of(session: Session, *, document_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
+    """One document (DocumentSchema).
+
+    Raises:
+        NotFound: there is none, or its order is another's or another store's.
+    """
+    row = queries.document_row(session, document_id=document_id)
+    if row is None:
+        raise NotFound
+    order_for(session, order=str(row["order_id"]), caller=caller)
+    require_here(session, order_id=row["order_id"], caller=caller)
+    return told(row, copy=_is_copy(row, caller.actor, now))
+
+
+def document_by_link(session: Session, *, document_id: UUID, token: str, now: datetime) -> dict[str, Any]:
+    """The document whose link (`told`'s page_url) this is. The original is what a customer who issued it herself sees.
+
+    Raises:
+        NotFound: it is no link of ours.
+    """
+    if not auth.same(token, token_of(document_id)):
+        raise NotFound
+    row = queries.document_row(session, document_id=document_id)
+    if row is None:
+        raise NotFound
+    hers = row["issued_by"] if row["issued_by"].startswith(f"{CUSTOMER}:") else ""
+    return told(row, copy=_is_copy(row, hers, now))
+
+
+def token_of(document_id: UUID) -> str:
+    """The token of a document's link; whoever has it may read the document."""
+    return derive_token(config.current().secret_key, PURPOSE, str(document_id))
+
+
+def _is_copy(row: Mapping[str, Any], actor: str, now: datetime) -> bool:
+    """The original is shown to whoever issued it, for as long as printing takes; everything else is a copy."""
+    fresh = now - row["issued_at"] < timedelta(minutes=limits.ORIGINAL_MINUTES)
+    return not (fresh and row["issued_by"] == actor)
+
+
+def told(row: Mapping[str, Any], *, copy: bool) -> dict[str, Any]:
+    """A document's row in the shape of DocumentSchema."""
+    content, currency = row["content"], row["content"]["currency"]
+
+    def money(minor: int) -> dict[str, Any]:
+        return {"amount_minor": minor, "currency": currency}
+
+    return {
+        "id": row["id"],
+        "kind": row["kind"],
+        "number": number_of(row["kind"], row["number"]),
+        "qualified": content["qualified"],
+        "copy": copy,
+        "order_id": row["order_id"],
+        "order_reference": row["reference"],
+        "channel": content["channel"],
+        "locale": content["locale"],
+        "ordered_at": datetime.fromisoformat(content["ordered_at"]),
+        "issued_at": row["issued_at"],
+        "supplied_from": datetime.fromisoformat(content["supplied_from"]),
+        "supplied_to": datetime.fromisoformat(content["supplied_to"]),
+        "given_back_at": _moment(content.get("given_back_at")),
+        "place": content["place"],
+        "issuer": content["issuer"],
+        "recipient": content["recipient"],
+        "tax_inclusive": content["tax_inclusive"],
+        "lines": [
+            {
+                "kind": line["kind"],
+                "sku": line["sku"],
+                "title": line["title"],
+                "quantity": line["quantity"],
+                "unit_price": money(line["unit_price_minor"]),
+                "discount": money(line["discount_minor"]),
+                "amount": money(line["amount_minor"]),
+                "tax_rate_bp": line["tax_rate_bp"],
+                "reduced": line["tax_rate_bp"] == content["reduced_bp"],
+            }
+            for line in content["lines"]
+        ],
+        "tax_lines": [
+            {
+                "rate_bp": tax["rate_bp"],
+                "reduced": tax["rate_bp"] == content["reduced_bp"],
+                "taxable": money(tax["taxable_minor"]),
+                "tax": money(tax["tax_minor"]),
+                "gross": money(tax["gross_minor"]),
+            }
+            for tax in content["tax_lines"]
+        ],
+        "subtotal": money(content["subtotal_minor"]),
+        "tax": money(content["tax_minor"]),
+        "total": money(content["total_minor"]),
+        "tenders": [
+            {
+                "tender": tender["tender"],
+                "amount": money(tender["amount_minor"]),
+                "points": tender["points"],
+                "hint": tender["hint"],
+            }
+            for tender in content["tenders"]
+        ],
+        "refers_to": content["refers_to"],
+        "page_url": f"{config.current().public_url}/documents/{row['id']}/{token_of(row['id'])}",
+    }
+
+
+def _moment(written: str | None) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(written)
