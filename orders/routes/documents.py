@@ -9,64 +9,49 @@ from retail.kernel.web.api import ApiBlueprint, Call
 blp = ApiBlueprint("documents", __name__, url_prefix="/api/v1", description="Invoices and receipts")
 BLUEPRINTS = [blp]
 KINDS = {"invoice": documents.INVOICE, "receipt": documents.RECEIPT, "return-invoice": documents.RETURN}
-ONE = '<any("invoice", "receipt", "return-invoice"):kind>'
+ISSUES = {
+    "invoice": "one for everything that has been handed over or sent and is on none yet, to `recipient` or the order's contact",
+    "receipt": "one for everything that has been handed over or sent and is on none yet",
+    "return-invoice": "one for each refund and exchange of goods that were handed over or sent",
+}
 
 
-@blp.write(
-    "POST",
-    f"/orders/<string:reference>/{ONE}",
-    permission="documents.issue",
-    body=schemas.IssueDocumentSchema,
-    body_required=False,
-    answer=schemas.DocumentsSchema,
-    status=201,
-    idempotent=True,
-)
-def issue_document(session: Any, call: Call, reference: str, kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Issue what is missing of a kind (`invoice`, `receipt`, `return-invoice`); answers all of that kind.
+def _routes(word: str, *, mine: bool) -> None:
+    """The two routes of one kind of document."""
+    rule = f"{'/me' if mine else ''}/orders/<string:reference>/{word}"
+    whose, kind = ("my_" if mine else "") + word.replace("-", "_"), KINDS[word]
 
-    Goods count once they have been handed over or sent: what has left since the last document gets one of its own. A
-    return invoice is issued for each refund and exchange. Everything is issued once and keeps its number; asked for
-    again, it comes back as a copy. 409 `nothing_to_document`, `issuer_missing`, `already_issued` (to another recipient),
-    `not_documented` (imported history).
-    """
-    return _issue(session, call, reference, kind, body)
+    def issue(session: Any, call: Call, reference: str, body: dict[str, Any]) -> dict[str, Any]:
+        found = documents.issue(session, order=reference, kind=kind, caller=call.principal, now=call.now, **body)
+        return {"items": found}
 
+    def browse(session: Any, call: Call, reference: str) -> dict[str, Any]:
+        return {
+            "items": documents.documents_for(
+                session, order=reference, kind=kind, caller=call.principal, now=call.now
+            )
+        }
 
-@blp.read(f"/orders/<string:reference>/{ONE}", permission="orders.read", answer=schemas.DocumentsSchema)
-def list_documents(session: Any, call: Call, reference: str, kind: str) -> dict[str, Any]:
-    """What was issued of a kind."""
-    return _list(session, call, reference, kind)
+    issue.__name__, browse.__name__ = f"issue_{whose}", f"list_{whose}"
+    issue.__doc__ = f"""Issue what is missing: {ISSUES[word]}.
 
-
-@blp.write(
-    "POST",
-    f"/me/orders/<string:reference>/{ONE}",
-    permission="me",
-    body=schemas.IssueDocumentSchema,
-    body_required=False,
-    answer=schemas.DocumentsSchema,
-    status=201,
-    idempotent=True,
-)
-def issue_my_document(session: Any, call: Call, reference: str, kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Have an invoice, a receipt or return invoices of an order of yours issued (see `POST /orders/{reference}/{kind}`)."""
-    return _issue(session, call, reference, kind, body)
+    Answers all of the kind. Each is issued once, gets the next number and never changes; asked for again, it comes back as
+    a copy. 409 `nothing_to_document`, `issuer_missing`, `already_issued` (an invoice, to another recipient),
+    `not_documented` (imported history)."""
+    browse.__doc__ = f"What was issued of this kind ({word}) for the order, in the order of the numbers."
+    blp.write(
+        "POST",
+        rule,
+        permission="me" if mine else "documents.issue",
+        body=schemas.IssueInvoiceSchema if kind == documents.INVOICE else schemas.IssueDocumentSchema,
+        body_required=False,
+        answer=schemas.DocumentsSchema,
+        status=201,
+        idempotent=True,
+    )(issue)
+    blp.read(rule, permission="me" if mine else "orders.read", answer=schemas.DocumentsSchema)(browse)
 
 
-@blp.read(f"/me/orders/<string:reference>/{ONE}", permission="me", answer=schemas.DocumentsSchema)
-def list_my_documents(session: Any, call: Call, reference: str, kind: str) -> dict[str, Any]:
-    """What was issued for an order of yours."""
-    return _list(session, call, reference, kind)
-
-
-def _issue(session: Any, call: Call, reference: str, kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    found = documents.issue(
-        session, order=reference, kind=KINDS[kind], caller=call.principal, now=call.now, recipient=body["recipient"]
-    )
-    return {"items": found}
-
-
-def _list(session: Any, call: Call, reference: str, kind: str) -> dict[str, Any]:
-    found = documents.documents_for(session, order=reference, kind=KINDS[kind], caller=call.principal, now=call.now)
-    return {"items": found}
+for _word in KINDS:
+    _routes(_word, mine=False)
+    _routes(_word, mine=True)

@@ -9,6 +9,10 @@ KINDS = ("invoice", "receipt", "return")
 
 
 class IssueDocumentSchema(ma.Schema):
+    """Nothing: the order says it all."""
+
+
+class IssueInvoiceSchema(ma.Schema):
     """What an invoice needs beyond the order."""
 
     recipient = Line(
