@@ -27,9 +27,7 @@ def _routes(word: str, *, mine: bool) -> None:
 
     def browse(session: Any, call: Call, reference: str) -> dict[str, Any]:
         return {
-            "items": documents.documents_for(
-                session, order=reference, kind=kind, caller=call.principal, now=call.now
-            )
+            "items": documents.documents_for(session, order=reference, kind=kind, caller=call.principal, now=call.now)
         }
 
     issue.__name__, browse.__name__ = f"issue_{whose}", f"list_{whose}"
