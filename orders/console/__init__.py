@@ -1,7 +1,7 @@
-"""The pages of orders: the pickup counter for staff, and what customers open by a link."""
+"""The pages of orders: the pickup counter and documents for staff, and what customers open by a link."""
 
 from flask import Blueprint
 
-from orders.console import counter, substitutes
+from orders.console import counter, documents, substitutes
 
-BLUEPRINTS: list[Blueprint] = [*counter.BLUEPRINTS, *substitutes.BLUEPRINTS]
+BLUEPRINTS: list[Blueprint] = [*counter.BLUEPRINTS, *documents.BLUEPRINTS, *substitutes.BLUEPRINTS]

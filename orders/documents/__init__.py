@@ -6,6 +6,7 @@ goods say the same. A document is issued once, gets the next number of its kind 
 
 from orders.documents.issuing import AlreadyIssued, IssuerMissing, NotDocumented, NothingLeft, issue
 from orders.documents.reading import document_by_link, document_of, documents_for
+from orders.documents.slips import slip_of
 
 INVOICE, RECEIPT, RETURN = "invoice", "receipt", "return"
 
@@ -21,4 +22,5 @@ __all__ = [
     "document_of",
     "documents_for",
     "issue",
+    "slip_of",
 ]
