@@ -36,6 +36,7 @@ TENDERS = {
     "external": N_("Paid elsewhere"),
     "pay_at_pickup": N_("To be paid at the counter"),
 }
+COMPANIES = ("会社", "法人", "(株)", "（株）", "㈱", "(有)", "（有）", "組合", "協会")
 EXPLANATIONS = {
     "nothing_to_document": N_("Nothing of this order has been handed over, sent or given back yet."),
     "issuer_missing": N_("It is not set yet who issues documents. An administrator does that."),
@@ -59,6 +60,14 @@ pages = PageBlueprint(
     explanations=EXPLANATIONS,
 )
 linked = PageBlueprint("documents_pages", __name__, url_prefix="/documents", template_folder=str(HERE / "templates"))
+
+
+@pages.app_template_filter("addressed")
+def addressed(name: str) -> str:
+    """A recipient as one writes to her: in Japanese 様 to a person, 御中 to a company."""
+    if g.get("locale") != "ja":
+        return name
+    return f"{name} {'御中' if any(word in name for word in COMPANIES) else '様'}"
 
 
 class _Files(Blueprint):

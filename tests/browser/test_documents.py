@@ -1,5 +1,6 @@
 """Receipts and invoices in a real browser: issued at the counter, printed on A4 and on a roll of 80 mm, on a phone too."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,13 @@ def sold(session: Session, api: Callable[..., Any], stage: Stage) -> dict[str, A
     answer = api(stage.clerk).post("/orders", key="sale", json=body | {"method": "carry_out"})
     assert answer.status_code == 201, answer.json
     return dict(answer.json)
+
+
+def width_of(page: Page) -> float:
+    """How wide the paper is that the page asks the printer for, in millimeters."""
+    found = re.search(rb"/MediaBox ?\[0 0 ([0-9.]+) ", page.pdf(prefer_css_page_size=True))
+    assert found is not None
+    return float(found[1]) / 72 * 25.4
 
 
 def issued(page: Page, sold: dict[str, Any], button: str, recipient: str = "") -> None:
@@ -62,9 +70,11 @@ def test_a_receipt_fits_the_roll_and_the_paper(
     page.set_viewport_size({"width": 272, "height": 900})  # 72 mm, what such a printer prints on
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     look(page, f"{name}-roll-printed")
+    assert width_of(page) == pytest.approx(80, abs=0.5)
     page.emulate_media(media="screen")
     page.set_viewport_size(device)  # type: ignore[arg-type]
     issued(page, sold, {"ja": "請求書を発行", "en": "Issue the invoice"}[locale[:2]], "株式会社青山文具 総務部")
-    expect(page.locator(".to")).to_contain_text("株式会社青山文具 総務部")
+    expect(page.locator(".to")).to_contain_text("株式会社青山文具 総務部" + (" 御中" if locale == "ja-JP" else ""))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert width_of(page) == pytest.approx(210, abs=0.5)
     look(page, f"{name}-a4")
