@@ -4,6 +4,7 @@ Every edit names the version it was made against: the version moves first, by on
 serializes the edits of a cart.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,10 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from inventory.reservations import Demand
 from loyalty import earning
 from orders import pricing
-from orders.checkout import CartEmpty, Item, NotForSale
+from orders.checkout import Item, NotForSale
+from orders.drafts import PICKUP
 from orders.ownership import cart_of, channel_of, customer_for
 from orders.queries import carts as cart_queries
 from orders.queries.carts import CartFacts, CartLineFacts
@@ -48,8 +49,8 @@ class TooManyCarts(Conflict):
 
 _CREATE = text(
     """
-    INSERT INTO cart (id, owner, customer_id, channel_code, location_id, method, points_to_spend, created_at, updated_at)
-    VALUES (:id, :owner, :customer_id, :channel_code, :location_id, :method, :points_to_spend, :now, :now)
+    INSERT INTO cart (id, owner, customer_id, channel_code, location_id, method, ship_to, points_to_spend, created_at, updated_at)
+    VALUES (:id, :owner, :customer_id, :channel_code, :location_id, :method, CAST(:ship_to AS jsonb), :points_to_spend, :now, :now)
     """
 )
 _TOUCH = text(
@@ -60,7 +61,9 @@ _TOUCH = text(
 )
 _CHANGE = text(
     """
-    UPDATE cart SET location_id = :location_id, method = :method, points_to_spend = :points_to_spend WHERE id = :cart_id
+    UPDATE cart SET location_id = :location_id, method = :method, ship_to = CAST(:ship_to AS jsonb),
+                    points_to_spend = :points_to_spend
+    WHERE id = :cart_id
     """
 )
 _ADD = text(
@@ -81,7 +84,8 @@ def create(
     now: datetime,
     lines: Sequence[Item] = (),
     location: str | None = None,
-    method: str = "pickup",
+    method: str = PICKUP,
+    ship_to: Mapping[str, Any] | None = None,
     points_to_spend: int = 0,
     customer_id: UUID | None = None,
 ) -> dict[str, Any]:
@@ -105,6 +109,7 @@ def create(
         "channel_code": channel_of(caller),
         "location_id": place.id if place else None,
         "method": method,
+        "ship_to": _json(ship_to),
         "points_to_spend": points_to_spend,
         "now": now,
     }
@@ -117,7 +122,7 @@ def create(
 def change(
     session: Session, *, cart_id: UUID, version: int, changes: Mapping[str, Any], caller: Principal, now: datetime
 ) -> dict[str, Any]:
-    """Set any of location (code or id, None to forget it), method, points_to_spend. Returns the priced cart.
+    """Set any of location (code or id, None to forget it), method, ship_to, points_to_spend. Returns the priced cart.
 
     Raises:
         NotFound, CartClosed, Stale, Invalid: nothing was changed.
@@ -131,6 +136,7 @@ def change(
         "cart_id": cart_id,
         "location_id": location_id,
         "method": changes.get("method", cart.method),
+        "ship_to": _json(changes.get("ship_to", cart.ship_to)),
         "points_to_spend": changes.get("points_to_spend", cart.points_to_spend),
     }
     session.execute(_CHANGE, row)
@@ -192,47 +198,6 @@ def abandon(session: Session, *, cart_id: UUID, version: int, caller: Principal,
     session.execute(_ABANDON, {"cart_id": cart_id})
 
 
-def hold(session: Session, *, cart_id: UUID, hold_seconds: int, caller: Principal, now: datetime) -> dict[str, Any]:
-    """Put the cart's stock at its store aside for `hold_seconds`; replaces an earlier hold of the cart.
-
-    Returns: ``{"cart_id", "expires_at"}``.
-
-    Raises:
-        NotFound, CartClosed, CartEmpty, Invalid: no such cart, or no lines or store in it.
-        OutOfStock: nothing was held.
-    """
-    cart = _open(cart_of(session, cart_id=cart_id, caller=caller))
-    if not cart.lines:
-        raise CartEmpty
-    if cart.location_id is None:
-        raise Invalid(errors=[{"field": "location", "code": "required", "detail": "Choose a store first"}])
-    expires_at = reservations.hold(
-        session,
-        owner_id=cart.id,
-        demands=[
-            Demand(variant_id=line.variant_id, location_id=cart.location_id, quantity=line.quantity, line_id=line.id)
-            for line in cart.lines
-        ],
-        hold_seconds=hold_seconds,
-        channel=cart.channel_code,
-        actor=caller.actor,
-        now=now,
-    )
-    # Whoever ordered from it meanwhile had the stock's locks until then, and has closed it: nothing is held for it any more.
-    _open(cart_of(session, cart_id=cart_id, caller=caller))
-    return {"cart_id": cart.id, "expires_at": expires_at}
-
-
-def release(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> None:
-    """Give the cart's hold back; nothing happens when there is none.
-
-    Raises:
-        NotFound: there is no such cart, or it is another's.
-    """
-    cart = cart_of(session, cart_id=cart_id, caller=caller)
-    reservations.release(session, owner_id=cart.id, cause="cart_released", actor=caller.actor, now=now)
-
-
 def show(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
     """The cart with today's prices: the shape of CartSchema.
 
@@ -264,6 +229,7 @@ def _cart_dict(cart: CartFacts, offers: Mapping[UUID, Offer]) -> dict[str, Any]:
         "channel": cart.channel_code,
         "customer_id": cart.customer_id,
         "method": cart.method,
+        "ship_to": cart.ship_to,
         "points_to_spend": cart.points_to_spend,
         "order_id": cart.order_id,
         "created_at": cart.created_at,
@@ -360,17 +326,26 @@ def _location(session: Session, given: str | None) -> LocationFacts | None:
 
 def _touch(session: Session, *, cart_id: UUID, version: int, caller: Principal, now: datetime) -> CartFacts:
     """Move the version on: whoever does has the cart until the end of the transaction."""
-    cart = _open(cart_of(session, cart_id=cart_id, caller=caller))
+    cart = require_open(cart_of(session, cart_id=cart_id, caller=caller))
     given = {"cart_id": cart_id, "version": version, "now": now}
     if cart.version != version or session.execute(_TOUCH, given).one_or_none() is None:
         raise Stale
     return cart
 
 
-def _open(cart: CartFacts) -> CartFacts:
+def require_open(cart: CartFacts) -> CartFacts:
+    """The cart, if it can still be edited.
+
+    Raises:
+        CartClosed.
+    """
     if cart.state != "open":
         raise CartClosed(order_id=cart.order_id)
     return cart
+
+
+def _json(ship_to: Mapping[str, Any] | None) -> str | None:
+    return None if ship_to is None else json.dumps(dict(ship_to), ensure_ascii=False)
 
 
 def _money(amount_minor: int, currency: str) -> dict[str, Any]:

@@ -103,6 +103,6 @@ def _lock(session: Session, fulfillment_id: UUID, caller: Principal) -> tuple[Lo
 
 
 def _require_same_tax(session: Session, part: Part, place: LocationFacts) -> None:
-    found = shortfall_queries.places(session, here=part.location_id, location_ids=[place.id])
+    found = {other.id: other for other in shortfall_queries.places(session, here=part.location_id)}
     if not found[place.id].same_tax:
         raise TaxDiffers

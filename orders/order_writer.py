@@ -25,7 +25,7 @@ _WRITE = Hot(
             subtotal_minor bigint, tax_minor bigint, total_minor bigint, tax_lines jsonb, discount_minor bigint,
             discounts jsonb, coupon_codes text[], ship_to jsonb, contact_name text, contact_email text,
             contact_phone text, locale text, placed_by text, placed_at timestamptz, confirmed_at timestamptz,
-            state text, collected_at timestamptz, proof text, cart_id uuid, cart_version integer, decision jsonb)
+            state text, collected_at timestamptz, proof text, cart_id uuid, cart_version integer, decision_id uuid, decision jsonb)
     ), closed_cart AS (
         UPDATE cart SET state = 'placed', order_id = d.id, version = version + 1, updated_at = d.placed_at
         FROM doc AS d WHERE cart.id = d.cart_id AND cart.version = d.cart_version AND cart.state = 'open'
@@ -66,7 +66,7 @@ _WRITE = Hot(
         CROSS JOIN LATERAL json_to_recordset(f.units) AS u (line_id uuid, quantity integer)
     ), decided AS (
         INSERT INTO sourcing_decision (id, order_id, cause, decision, actor, decided_at)
-        SELECT gen_random_uuid(), id, 'placed', decision, placed_by, placed_at FROM doc WHERE decision IS NOT NULL
+        SELECT decision_id, id, 'placed', decision, placed_by, placed_at FROM doc WHERE decision IS NOT NULL
     ), part AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:parts AS json)) AS p (
             id uuid, tender text, state text, amount_minor bigint, authorized_minor bigint, captured_minor bigint,
@@ -145,6 +145,7 @@ def _document(draft: Draft) -> Mapping[str, Any]:
         "proof": "carry_out" if draft.at_till else None,
         "cart_id": draft.cart_id,
         "cart_version": draft.cart_version,
+        "decision_id": new_id(),
         "decision": draft.decision,
     }
 

@@ -72,6 +72,7 @@ def _sent(session: Session, draft: Draft, how: Take) -> Draft:
             destination=destination,
             channel=draft.channel,
             value_minor=_worth(draft),
+            held_for=how.held_for,
             now=how.now,
         )
         places = {place.id: place for place, _ in decision.parts}

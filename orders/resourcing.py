@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from inventory import queries as stock_queries
 from inventory import reservations
 from inventory.reservations import OutOfStock, Promise
-from orders import shortfalls
+from orders import shortfalls, sourcing
 from orders.queries import shortfalls as shortfall_queries
 from orders.queries.shortfalls import Part, Place
 from orders.shortfalls import Chosen
+from orders.sourcing import Decision, Destination, Want
 from retail import queries as ground
 from retail import stores
 from retail.kernel.auth import Principal
@@ -57,7 +57,7 @@ def resource(
 
     way: ``resource``, for pickup at that other store (a parcel or a shipment to a store is sent from there instead);
     ``ship_to_store``, sent from there to the store the customer chose; ``ship``, to her address. `location` names it;
-    otherwise it is the one that has most of the scarcest line.
+    otherwise the sourcing policy's rules choose, and the decision is kept.
 
     Raises:
         See `shortfalls.choose`. NowhereElse; AddressMissing.
@@ -71,7 +71,12 @@ def resource(
     if method == SHIP and ship_to is not None:
         session.execute(_ADDRESS, {"order_id": order.id, "ship_to": _json(ship_to)})
     here = part.stock_at
-    for place in candidates(session, chosen=chosen, method=method, named=location, now=now):
+    serving = _serving(session, part=part, method=method, named=location)
+    to = sourcing.address(session, ship_to=address or {}) if method == SHIP else None
+    to = to or sourcing.store(session, location_id=part.location_id)
+    tried = [here]
+    while decision := _decision(session, chosen=chosen, serving=serving, without=tried, to=to, now=now):
+        place = decision.parts[0][0]
         try:
             with session.begin_nested():
                 waits = reservations.move(
@@ -85,8 +90,10 @@ def resource(
                     actor=actor,
                     now=now,
                 )
-        except OutOfStock:
+        except OutOfStock:  # somebody was faster
+            tried.append(place.id)
             continue
+        sourcing.write_down(session, order_id=order.id, cause="short", decision=decision, actor=actor, now=now)
         target = part.location_id if method == SHIP_TO_STORE else place.id
         made = shortfalls.add_part(
             session,
@@ -110,26 +117,48 @@ def _method(part: Part, way: str) -> str:
     return {RESOURCE: "pickup", SHIP_TO_STORE: "ship_to_store", SHIP: "ship"}[way]
 
 
-def candidates(
-    session: Session, *, chosen: Chosen, method: str, named: UUID | None = None, now: datetime
-) -> list[Place]:
-    """Other locations that have all that is missing now, those with most of the scarcest line first."""
-    part = chosen.part
-    wanted: dict[UUID, int] = {}
-    for line in part.lines:
-        if line.order_line_id in chosen.lines:
-            wanted[line.variant_id] = wanted.get(line.variant_id, 0) + chosen.lines[line.order_line_id]
-    keys = [(variant_id, part.stock_at) for variant_id in wanted]
-    known = stock_queries.places_for(session, keys=keys, channel=chosen.order.channel_code, now=now)
-    spare: dict[UUID, list[int]] = {}
-    for variant_id, here in keys:
-        for other in known[variant_id, here][2]:
-            if other["available"] >= wanted[variant_id]:
-                spare.setdefault(other["location"]["id"], []).append(other["available"] - wanted[variant_id])
-    enough = [place for place, left in spare.items() if len(left) == len(wanted)]
-    found = shortfall_queries.places(session, here=part.stock_at, location_ids=enough)
-    fit = [place for place in found.values() if _serves(place, part, method) and named in (None, place.id)]
-    return sorted(fit, key=lambda place: (-min(spare[place.id]), place.code))
+def _serving(session: Session, *, part: Part, method: str, named: UUID | None) -> list[UUID]:
+    """The other locations that may serve it this way, whatever they have."""
+    found = shortfall_queries.places(session, here=part.stock_at)
+    return [
+        place.id
+        for place in found
+        if _serves(place, part, method) and (place.id == named or (named is None and _offers_itself(place, method)))
+    ]
+
+
+def _offers_itself(place: Place, method: str) -> bool:
+    """What a person has not named sends parcels only where that is its work."""
+    return method != SHIP or place.ship_enabled
+
+
+def _decision(
+    session: Session,
+    *,
+    chosen: Chosen,
+    serving: Sequence[UUID],
+    without: Sequence[UUID],
+    to: Destination,
+    now: datetime,
+) -> Decision | None:
+    """The one location that gives all that is missing, now; None when there is none."""
+    lines = [line for line in chosen.part.lines if line.order_line_id in chosen.lines]
+    wants = [Want(at, line.sku, chosen.lines[line.order_line_id]) for at, line in enumerate(lines)]
+    try:
+        return sourcing.decide(
+            session,
+            wants=wants,
+            destination=to,
+            channel=chosen.order.channel_code,
+            value_minor=None,
+            without=without,
+            only=serving,
+            most_parts=1,
+            on_hand_only=True,
+            now=now,
+        )
+    except OutOfStock:
+        return None
 
 
 def _serves(place: Place, part: Part, method: str) -> bool:

@@ -203,20 +203,20 @@ def policy_of(session: Session, *, location_id: UUID) -> str:
     return found
 
 
-# Stores of the same tax region that sell by pickup, and (for parcels) every location; those with hours first come by name.
+# Whether a pickup may move there is the caller's to say: tax is the store's, so only one of the same tax keeps the price.
 _PLACES = text(
     """
     SELECT other.id, other.code, other.name, other.name_ja, other.zone, other.kind, other.pickup_enabled,
-           other.tax_region = here.tax_region AS same_tax
+           other.ship_enabled, other.tax_region = here.tax_region AS same_tax
     FROM location AS other, location AS here
-    WHERE here.id = :here AND other.id = ANY(CAST(:ids AS uuid[])) AND other.id <> here.id
+    WHERE here.id = :here AND other.id <> here.id ORDER BY other.code
     """
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Another location, and whether a pickup may move there."""
+    """Another location, whether a pickup may move there, and whether it sends to customers."""
 
     id: UUID
     code: str
@@ -225,10 +225,10 @@ class Place:
     zone: str
     kind: str
     pickup_enabled: bool
+    ship_enabled: bool
     same_tax: bool
 
 
-def places(session: Session, *, here: UUID, location_ids: Sequence[UUID]) -> dict[UUID, Place]:
-    """These locations, as seen from `here`, which is left out."""
-    rows = session.execute(_PLACES, {"here": here, "ids": list(location_ids)})
-    return {row.id: Place(*row) for row in rows}
+def places(session: Session, *, here: UUID) -> list[Place]:
+    """All other locations, as seen from `here`."""
+    return [Place(*row) for row in session.execute(_PLACES, {"here": here})]

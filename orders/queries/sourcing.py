@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -156,3 +156,20 @@ def _rate(row: Any) -> dict[str, Any]:
     found["amount"] = {"amount_minor": found.pop("amount_minor"), "currency": currency}
     found["free_from"] = None if free is None else {"amount_minor": free, "currency": currency}
     return found
+
+
+_HELD = text(
+    """
+    SELECT location_id, sku, CAST(sum(units) AS integer) AS units
+    FROM (SELECT held.location_id, variant.sku, held.line_id, min(held.quantity / held.per_unit) AS units
+          FROM reservation AS held JOIN cart_line AS line ON line.id = held.line_id JOIN variant ON variant.id = line.variant_id
+          WHERE held.owner_id = :cart_id AND held.state = 'held' AND held.expires_at > :now
+          GROUP BY held.location_id, variant.sku, held.line_id) AS part
+    GROUP BY location_id, sku
+    """
+)
+
+
+def held_for(session: Session, *, cart_id: UUID, now: datetime) -> list[tuple[UUID, str, int]]:
+    """What is put aside for a cart: (location, SKU, units); of a bundle, as many as all of its components make."""
+    return [(row[0], row[1], row[2]) for row in session.execute(_HELD, {"cart_id": cart_id, "now": now})]

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from orders import carts
+from orders import cart_holds, carts
 from orders.checkout import Item
 from orders.schemas.carts import (
     AddCartLineSchema,
@@ -110,10 +110,10 @@ def hold_cart(session: Any, call: Call, cart_id: UUID, body: dict[str, Any]) -> 
 
     Replaces an earlier hold of the cart. All of it is held, or nothing: `out_of_stock` names every short line.
     """
-    return carts.hold(session, cart_id=cart_id, hold_seconds=body["seconds"], caller=call.principal, now=call.now)
+    return cart_holds.hold(session, cart_id=cart_id, hold_seconds=body["seconds"], caller=call.principal, now=call.now)
 
 
 @blp.write("DELETE", "/carts/<uuid:cart_id>/hold", permission="carts.write", answer=None)
 def release_cart(session: Any, call: Call, cart_id: UUID) -> None:
     """Give the hold back; 204 also when there is none."""
-    carts.release(session, cart_id=cart_id, caller=call.principal, now=call.now)
+    cart_holds.release(session, cart_id=cart_id, caller=call.principal, now=call.now)

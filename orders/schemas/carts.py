@@ -6,8 +6,9 @@ from orders.schemas.orders import TaxLineSchema, WishedLineSchema
 from orders.schemas.places import LOCATION_CODE, LocationNameSchema, money_field
 from retail import limits
 from retail.schemas import MoneySchema
+from retail.schemas.addresses import AddressSchema
 
-_METHOD = ma.validate.OneOf(["pickup", "carry_out"])
+_METHOD = ma.validate.OneOf(["pickup", "carry_out", "ship"])
 _POINTS = ma.validate.Range(0, limits.POINTS_PER_ORDER)
 
 
@@ -19,6 +20,7 @@ class CreateCartSchema(ma.Schema):
     )
     location = ma.fields.String(load_default=None, validate=ma.validate.Length(1, 64), metadata=LOCATION_CODE)
     method = ma.fields.String(load_default="pickup", validate=_METHOD)
+    ship_to = ma.fields.Nested(AddressSchema, load_default=None, allow_none=True)
     points_to_spend = ma.fields.Integer(load_default=0, strict=True, validate=_POINTS)
     customer_id = ma.fields.UUID(load_default=None, metadata={"description": "Clients and staff: for whom"})
 
@@ -28,6 +30,7 @@ class ChangeCartSchema(ma.Schema):
 
     location = ma.fields.String(allow_none=True, validate=ma.validate.Length(1, 64), metadata=LOCATION_CODE)
     method = ma.fields.String(validate=_METHOD)
+    ship_to = ma.fields.Nested(AddressSchema, allow_none=True)
     points_to_spend = ma.fields.Integer(strict=True, validate=_POINTS)
 
 
@@ -79,6 +82,7 @@ class CartSchema(ma.Schema):
     customer_id = ma.fields.UUID(required=True, allow_none=True)
     location = ma.fields.Nested(LocationNameSchema, required=True, allow_none=True)
     method = ma.fields.String(required=True)
+    ship_to = ma.fields.Dict(keys=ma.fields.String(), required=True, allow_none=True)
     points_to_spend = ma.fields.Integer(required=True)
     order_id = ma.fields.UUID(required=True, allow_none=True)
     created_at = ma.fields.DateTime(required=True)

@@ -51,7 +51,8 @@ class ResolveSchema(ma.Schema):
     location = ma.fields.String(
         load_default=None,
         validate=ma.validate.Length(1, 64),
-        metadata=LOCATION_CODE | {"description": "Where the goods are taken from; default: where there are most"},
+        metadata=LOCATION_CODE
+        | {"description": "Where the goods are taken from; default: what the sourcing policy says"},
     )
     ship_to = ma.fields.Nested(AddressSchema, load_default=None, allow_none=True)
     sku = Line(most=limits.SKU_CHARACTERS, load_default=None, metadata={"description": "The substitute"})

@@ -27,6 +27,7 @@ EARTH_KM = 6371.0088  # mean radius (IUGG)
 NO_SHIPPING, FULL = "no_shipping", "at_capacity"
 
 Coordinates = tuple[float, float]
+_Counted = dict[UUID, dict[str, int]]
 
 
 class SplitNotWorth(Conflict):
@@ -77,16 +78,19 @@ def decide(
     wants: Sequence[Want],
     destination: Destination,
     channel: str,
-    value_minor: int,
+    value_minor: int | None,
     without: Collection[UUID] = (),
     only: Collection[UUID] | None = None,
     most_parts: int | None = None,
+    held_for: UUID | None = None,
+    on_hand_only: bool = False,
     now: datetime,
 ) -> Decision:
     """Choose the locations that give `wants`. Three statements; nothing is taken: whoever takes may find it gone, and asks again.
 
     What is here is preferred to what would have to come in first. `without`: locations that do not count (the store that has
-    too little); `only`: those that do, whether they ship or not. Bundles that share a component are each counted in full: then a
+    too little); `only`: those that do, whether they ship or not. `value_minor`: what the goods cost, where it is known. `held_for`:
+    a cart whose holds are free for this order. `on_hand_only`: nothing that would have to come in first. Bundles that share a component are each counted in full: then a
     plan may be chosen that the stock does not bear, and taking it is refused.
 
     Raises:
@@ -96,14 +100,19 @@ def decide(
     policy = policies.current(session)
     demand = demand_of(wants)
     here, ordered = _stock(session, demand, channel, now)
+    if held_for is not None:
+        for place, sku, units in queries.held_for(session, cart_id=held_for, now=now):
+            for stock in (here, ordered):
+                has = stock.setdefault(place, {})
+                has[sku] = has.get(sku, 0) + units
     facts = queries.sites(session, location_ids=sorted(set(ordered) - set(without)))
     excluded = {one.place.id: reason for one in facts if (reason := _excluded(one, only)) is not None}
     fit = [one for one in facts if one.place.id not in excluded]
     sites = [_site(one, destination, now) for one in fit]
     most = min(policy.most_parts, most_parts or policy.most_parts)
-    small = value_minor < policy.no_split_below_minor
+    small = value_minor is not None and value_minor < policy.no_split_below_minor
     waits, found = False, plans(demand, sites, here, most_parts=1 if small else most)
-    if not found:
+    if not found and not on_hand_only:
         waits, found = True, plans(demand, sites, ordered, most_parts=1 if small else most)
     if not found and small and plans(demand, sites, ordered, most_parts=most):
         raise SplitNotWorth(no_split_below_minor=policy.no_split_below_minor, value_minor=value_minor)
@@ -136,10 +145,10 @@ def write_down(session: Session, *, order_id: UUID, cause: str, decision: Decisi
     session.execute(_WRITE, given | {"decision": json.dumps(decision.told, ensure_ascii=False, default=str)})
 
 
-def _stock(session: Session, demand: Mapping[str, int], channel: str, now: datetime) -> tuple[Stock, Stock]:
+def _stock(session: Session, demand: Mapping[str, int], channel: str, now: datetime) -> tuple[_Counted, _Counted]:
     """What is here, and what could be promised, per location and SKU."""
-    here: dict[UUID, dict[str, int]] = {}
-    ordered: dict[UUID, dict[str, int]] = {}
+    here: _Counted = {}
+    ordered: _Counted = {}
     for item in availability.for_skus(session, skus=sorted(demand), location_ids=None, channel=channel, now=now):
         for entry in item["locations"]:
             place = UUID(str(entry["location"]["id"]))

@@ -28,9 +28,7 @@ def warehouse(
     receive(session, place, made.cake, cake)
     given = {"id": place.id, "lat": at and at[0], "lon": at and at[1], "priority": sourcing_priority}
     session.execute(
-        text(
-            "UPDATE location SET ship_enabled = true, latitude = :lat, longitude = :lon, sourcing_priority = :priority WHERE id = :id"
-        ),
+        text("UPDATE location SET latitude = :lat, longitude = :lon, sourcing_priority = :priority WHERE id = :id"),
         given,
     )
     return place

@@ -40,7 +40,7 @@ def location(
     hours: Sequence[tuple[int, time, time]] = DAILY,
     holidays: Sequence[tuple[date, time | None, time | None]] = (),
 ) -> Place:
-    """A store in Tokyo, open daily from 10 to 20 unless told otherwise."""
+    """A store in Tokyo, open daily from 10 to 20 unless told otherwise; warehouses send to customers."""
     location_id = new_id()
     code = code or f"L{location_id.hex[-8:].upper()}"
     row = {
@@ -55,6 +55,7 @@ def location(
         "pickup_enabled": pickup_enabled,
         "pickup_lead_minutes": lead_minutes,
         "pickup_keep_days": keep_days,
+        "ship_enabled": kind == "warehouse",
         "capture_at": capture_at,
     }
     session.execute(insert(Location).values(row))

@@ -150,7 +150,7 @@ def sent_unpaid(session: Session, api: Api, made: Shop) -> tuple[dict[str, Any],
     missing = {"lines": [{"order_line_id": line, "quantity": 1}]}
     assert at_counter.post(f"/pickups/{part}/short", key="s", json=missing).status_code == 200
     address = {"postal_code": "150-0002", "city": "渋谷区", "line1": "1-2-3"}
-    resolution = {"resolution": "ship", "ship_to": address}
+    resolution = {"resolution": "ship", "ship_to": address, "location": made.other.code}
     assert boss.post(f"/pickups/{part}/shortfall-resolution", key="r", json=resolution).status_code == 200
     (shipment,) = boss.get("/shipments").json["items"]
     path = f"/shipments/{shipment['id']}"

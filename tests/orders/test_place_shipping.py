@@ -13,8 +13,9 @@ import loyalty.audit
 from orders import audit
 from retail.kernel import db
 from tests.factories import api_client, location, staff
-from tests.factories.orders import Shop, events, level, pickup_body, shop, world
+from tests.factories.orders import Shop, account, events, level, pickup_body, shop, world
 from tests.factories.shipping import HOME, sends, ship_body, warehouse
+from tests.factories.stripe import DECLINED_CARD, GOOD_CARD, CardNetwork
 
 Api = Callable[..., Any]
 Unchanged = Callable[[], AbstractContextManager[None]]
@@ -313,3 +314,106 @@ def test_a_location_with_coordinates(session: Session, api: Api) -> None:
     answer = api(admin).patch(path, json=changes, headers=match)
     assert answer.status_code == 200, answer.json
     assert {name: api(admin).get(path).json[name] for name in changes} == changes
+
+
+def test_a_cart_that_is_sent_keeps_its_hold(session: Session, api: Api) -> None:
+    made = shop(session, points=90000)
+    places = [warehouse(session, made, code, tea=2) for code in ("EAST", "WEST")]
+    sends(session, api, amount_minor=0)
+    body = {"lines": [{"sku": made.tea.sku, "quantity": 3}], "method": "ship", "points_to_spend": 9000}
+    cart = api(made.customer).post("/carts", json=body).json
+    hold = f"/carts/{cart['id']}/hold"
+    assert api(made.customer).post(hold, key="where").status_code == 422, "where to?"
+    changed = api(made.customer).patch(f"/carts/{cart['id']}", json={"ship_to": HOME}, headers={"If-Match": '"1"'})
+    assert (changed.status_code, changed.json["ship_to"]["city"]) == (200, "渋谷区"), changed.json
+    for key in ("hold", "again"):
+        assert api(made.customer).post(hold, key=key).status_code == 201, "its own hold is not in its way"
+        assert [level(session, place, made.tea) for place in places] == [(2, 0, 2), (2, 0, 1)]
+    other = api(made.customer).post("/orders", key="other", json=ship_body(made, quantity=2, points_to_spend=9000))
+    assert (other.status_code, other.json["errors"][0]["available"]) == (409, 1), "what is held is not for others"
+    answer = api(made.customer).post("/orders", key="one", json={"cart_id": cart["id"]})
+    assert answer.status_code == 201, answer.json
+    assert parts(answer.json) == [("ship", "EAST", [2]), ("ship", "WEST", [1])]
+    assert [level(session, place, made.tea) for place in places] == [(2, 2, 0), (2, 1, 0)]
+    assert clean(session)
+
+
+def test_what_is_missing_comes_from_the_nearest(session: Session, api: Api) -> None:
+    """The chain that places an order re-sources it too, and its decision is kept beside the first."""
+    made = shop(session, points=90000)
+    tokyo = warehouse(session, made, "EAST", tea=1, at=(35.68, 139.76), sourcing_priority=1)
+    warehouse(session, made, "SAPPORO", tea=90, at=(43.06, 141.35))
+    near = warehouse(session, made, "YOKOHAMA", tea=2, at=(35.44, 139.64))
+    sends(session, api, amount_minor=0)
+    policy = {
+        "rules": [{"rule": "priority", "step": 50}, {"rule": "distance", "step": 50}],
+        "most_parts": 1,
+        "no_split_below_minor": 0,
+        "areas": {"1": [35.66, 139.70]},
+    }
+    assert (
+        api(staff(session, "admin")).put("/sourcing-policy", json=policy, headers={"If-Match": '"0"'}).status_code
+        == 200
+    )
+    order = api(made.customer).post("/orders", key="one", json=ship_body(made, points_to_spend=9000)).json
+    assert parts(order) == [("ship", "EAST", [1])]
+    clerk, shipment = staff(session, "associate", locations=[tokyo.id]), order["fulfillments"][0]["id"]
+    api(clerk).post(f"/shipments/{shipment}/picking", key="pick")
+    lines = [{"order_line_id": order["lines"][0]["id"], "quantity": 1}]
+    short = api(clerk).post(f"/pickups/{shipment}/short", key="short", json={"lines": lines})
+    assert short.status_code == 200, short.json
+    solved = api(clerk).post(f"/pickups/{shipment}/shortfall-resolution", key="solve", json={"resolution": "resource"})
+    assert solved.status_code == 200, solved.json
+    now = api(made.customer).get(f"/orders/{order['reference']}").json
+    assert [(place, state["state"]) for (_, place, _), state in zip(parts(now), now["fulfillments"], strict=True)] == [
+        ("EAST", "cancelled"),
+        ("YOKOHAMA", "allocated"),
+    ]
+    assert level(session, near, made.tea) == (2, 1, 0)
+    assert [(told["cause"], told["decided_by"]) for told in sourcing(api, made, order)] == [
+        ("placed", "priority"),
+        ("short", "distance"),
+    ]
+    assert clean(session)
+
+
+def test_paid_by_card_and_sent_from_two_places(session: Session, api: Api, cards: CardNetwork) -> None:
+    """From the order to the second delivery: confirmed by the card, two parcels, the fee is paid with the goods."""
+    made = shop(session)
+    places = [warehouse(session, made, code, tea=2) for code in ("EAST", "WEST")]
+    sends(session, api, amount_minor=550)
+    payment = {"method": "card", "payment_method": GOOD_CARD}
+    answer = api(made.customer).post("/orders", key="one", json=ship_body(made, quantity=3, payment=payment))
+    assert answer.status_code == 201, answer.json
+    order = answer.json
+    assert (order["status"], order["total"]) == ("open", yen(3 * 1980 + 550))
+    assert [one["state"] for one in order["fulfillments"]] == ["allocated", "allocated"]
+    for place, part in zip(places, order["fulfillments"], strict=True):
+        clerk = api(staff(session, "associate", locations=[place.id]))
+        path = f"/shipments/{part['id']}"
+        packed = {
+            "parcels": [
+                {"lines": [{name: line[name] for name in ("order_line_id", "quantity")} for line in part["lines"]]}
+            ]
+        }
+        assert clerk.post(f"{path}/picking", key="pick").status_code == 200
+        parcel = clerk.post(f"{path}/packing", key="pack", json=packed).json["parcels"][0]["id"]
+        left = {"carrier": "yamato", "parcels": [{"parcel_id": parcel, "tracking": "1234"}]}
+        assert clerk.post(f"{path}/dispatch", key="leave", json=left).status_code == 200
+        assert clerk.post(f"{path}/delivery", key="there").status_code == 200
+    shown = api(made.customer).get(f"/orders/{order['reference']}").json
+    assert (shown["status"], shown["payments"][0]["captured"]) == ("completed", order["total"])
+    assert [level(session, place, made.tea) for place in places] == [(0, 0, 0), (1, 0, 0)]
+    assert account(session, made.customer) == (54, 0, 0), "the fee earns nothing: 5,400 without tax"
+    assert clean(session)
+
+
+def test_a_declined_card_gives_all_places_back(session: Session, api: Api, cards: CardNetwork) -> None:
+    made = shop(session)
+    places = [warehouse(session, made, code, tea=2) for code in ("EAST", "WEST")]
+    sends(session, api, amount_minor=0)
+    payment = {"method": "card", "payment_method": DECLINED_CARD}
+    answer = api(made.customer).post("/orders", key="one", json=ship_body(made, quantity=3, payment=payment))
+    assert (answer.status_code, answer.json["code"]) == (409, "card_declined"), answer.json
+    assert [level(session, place, made.tea) for place in places] == [(2, 0, 0)] * 2
+    assert clean(session)

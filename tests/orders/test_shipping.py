@@ -228,7 +228,9 @@ def test_missing_goods_are_sent_instead(session: Session, api: Api, unchanged: U
     assert short.status_code == 200, short.json
     address = {"postal_code": "150-0002", "city": "渋谷区", "line1": "1-2-3"}
     resolved = api(manager).post(
-        f"/pickups/{part}/shortfall-resolution", key="r", json={"resolution": "ship", "ship_to": address}
+        f"/pickups/{part}/shortfall-resolution",
+        key="r",
+        json={"resolution": "ship", "ship_to": address, "location": made.other.code},
     )
     assert resolved.status_code == 200, resolved.json
     (shipment,) = api(manager).get("/shipments").json["items"]
