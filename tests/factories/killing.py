@@ -25,11 +25,24 @@ def kill_beyond(
 ) -> None:
     """Start it, let it work until its transaction would set `column` above `beyond`, and kill its process group there:
     that transaction never commits. `session` must commit each statement by itself."""
-    body = f"IF NEW.{column} > {beyond} THEN PERFORM pg_advisory_xact_lock({GATE}); END IF; RETURN NEW;"
+    kill_where(session, start, table=table, when=f"NEW.{column} > {beyond}")
+
+
+def kill_where(
+    session: Session,
+    start: Callable[[], "subprocess.Popen[bytes]"],
+    *,
+    table: str,
+    when: str,
+    event: str = "UPDATE",
+) -> None:
+    """The same for the first row that is written so that `when` (SQL, of NEW and OLD) holds; `event` UPDATE or INSERT.
+    `start` returns the process to be killed, whether it begins now or is asked something now."""
+    body = f"IF {when} THEN PERFORM pg_advisory_xact_lock({GATE}); END IF; RETURN NEW;"
     session.execute(
         text(f"CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$")
     )
-    session.execute(text(f"CREATE TRIGGER gate BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION gate()"))
+    session.execute(text(f"CREATE TRIGGER gate BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION gate()"))
     try:
         with db.engine().connect() as holder:
             holder.execute(text("SELECT pg_advisory_xact_lock(:gate)"), {"gate": GATE})
