@@ -69,10 +69,11 @@ def prepare_authorization(
     """Write down that a card is to be authorized (and the tender's row, if it is not there yet); returns the entry's id.
 
     Raises:
-        CardsNotAccepted: this installation has no card provider.
+        CardsNotAccepted: this installation has no card provider. AmountNotChargeable: see there.
     """
     if not stripe_gateway.accepts_cards():
         raise CardsNotAccepted
+    stripe_gateway.require_chargeable(amount_minor, currency)
     entry_id = new_id()
     row = {
         "id": entry_id,

@@ -22,6 +22,7 @@ import structlog
 
 from retail.kernel import config, db
 from retail.kernel.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
+from retail.kernel.money import exponent
 
 log = structlog.get_logger()
 
@@ -75,6 +76,12 @@ class CardsNotAccepted(Invalid):
     """This installation has no card provider (no STRIPE_API_KEY)."""
 
     code, title = "cards_not_accepted", "Cards are not accepted here"
+
+
+class AmountNotChargeable(Invalid):
+    """The card provider cannot take this amount in this currency."""
+
+    code, title = "amount_not_chargeable", "A card cannot pay this amount in this currency"
 
 
 class BadSignature(BadRequest):
@@ -141,6 +148,28 @@ def _client_of(key: str, base: str, timeout_seconds: float) -> stripe.StripeClie
 def accepts_cards() -> bool:
     """Whether this installation has a card provider."""
     return bool(config.current().stripe_api_key)
+
+
+# docs.stripe.com/currencies: these have a minor unit there that is not ISO 4217's (ISK and UGX in hundredths, MGA in wholes).
+OTHER_UNITS = ("ISK", "MGA", "UGX")
+THOUSANDTHS = 3
+
+
+def require_chargeable(amount_minor: int, currency: str) -> None:
+    """Whether Stripe takes the amount as it is: minor units of ISO 4217, and in currencies of three decimals whole tens.
+
+    Raises:
+        AmountNotChargeable: it does not.
+    """
+    detail = ""
+    if currency in OTHER_UNITS:
+        detail = f"Cards are not taken in {currency}"
+    elif exponent(currency) == THOUSANDTHS and amount_minor % 10:
+        detail = f"A card pays whole tens of the smallest unit of {currency}"
+    if detail:
+        raise AmountNotChargeable(
+            errors=[{"field": "payment.method", "code": AmountNotChargeable.code, "detail": detail}]
+        )
 
 
 @contextmanager

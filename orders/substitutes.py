@@ -15,17 +15,19 @@ from sqlalchemy.orm import Session
 from inventory import reservations
 from inventory.reservations import Demand
 from orders import shortfalls, value
+from orders.checkout import NotForSale
+from orders.later_offers import later_offers
 from orders.queries import substitutes as substitute_queries
-from orders.queries.shortfalls import Part
+from orders.queries.shortfalls import LockedOrder, Part
 from orders.queries.substitutes import Proposal
 from orders.shortfalls import Chosen
 from retail import limits
-from retail import queries as ground
 from retail.events import SubstituteAnswered, SubstituteProposed
 from retail.kernel import config, db, outbox
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, Invalid, NotFound
 from retail.kernel.ids import derive_token, fingerprint, new_id
+from retail.queries import Offer
 
 PURPOSE = "substitute"
 BATCH = 200
@@ -122,9 +124,8 @@ def propose(
     order, part = chosen.order, chosen.part
     ((line_id, units),) = chosen.lines.items()
     line = substitute_queries.line_facts(session, order_line_id=line_id)
-    offers = ground.offers_for(session, channel_code=order.channel_code, skus=[sku], location_id=part.stock_at, now=now)
-    offer = next((one for one in offers if one.variant_id != line.variant_id and one.currency == order.currency), None)
-    if offer is None:
+    offer = _offer(session, order, part, sku, now)
+    if offer.variant_id == line.variant_id:
         raise NotSold(errors=[{"field": "sku", "code": NotSold.code, "detail": sku}])
     for earlier in session.execute(_WITHDRAW, {"part": part.id, "line": line_id, "now": now}).scalars():
         reservations.release(session, owner_id=earlier, cause=PURPOSE, actor=caller.actor, now=now)
@@ -150,6 +151,21 @@ def propose(
     )
     outbox.publish(session, asked, actor=caller.actor, now=now)
     return proposal_id
+
+
+def _offer(session: Session, order: LockedOrder, part: Part, sku: str, now: datetime) -> Offer:
+    try:
+        return later_offers(
+            session,
+            order_id=order.id,
+            currency=order.currency,
+            skus=[sku],
+            location_id=part.stock_at,
+            sent=part.method == "ship",
+            now=now,
+        )[sku]
+    except NotForSale as refused:
+        raise NotSold(errors=[error | {"field": "sku"} for error in refused.errors]) from None
 
 
 def token_of(proposal_id: UUID) -> str:

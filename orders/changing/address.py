@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from orders.changing.rules import NotChangeable, NothingChanges, answer, locked, write_down
-from retail import customers
+from retail import customers, taxes
+from retail import queries as ground
 from retail.kernel import config
 from retail.kernel.auth import Principal
 
@@ -24,11 +25,11 @@ _CONTACT = text(
 def change_address(
     session: Session, *, order: str, ship_to: Mapping[str, Any], caller: Principal, now: datetime
 ) -> dict[str, Any]:
-    """Send what has not left yet to another address (AddressSchema) of the same country. Returns the order.
+    """Send what has not left yet to another address (AddressSchema) of the same country and tax region. Returns the order.
 
     Raises:
         NotFound: there is no such order, or it is another's.
-        NotChangeable: nothing of it is sent, all of it has left, or the country (and with it the tax) would be another.
+        NotChangeable: nothing of it is sent, all of it has left, or the tax would be another there.
         NothingChanges: it goes there already.
     """
     changing = locked(session, order=order, caller=caller)
@@ -38,8 +39,10 @@ def change_address(
     if all(part.state in LEFT for part in sent):
         raise NotChangeable("The parcels have left", legal=["return"])
     before = changing.facts.ship_to
-    if before is not None and before.get("country") != ship_to["country"]:
-        raise NotChangeable("Another country has other taxes: call off and order anew", legal=["cancellation"])
+    if before is not None and (
+        before.get("country") != ship_to["country"] or _region(session, before) != _region(session, ship_to)
+    ):
+        raise NotChangeable("There are other taxes there: call off and order anew", legal=["cancellation"])
     if before == dict(ship_to):
         raise NothingChanges
     session.execute(_ADDRESS, {"id": changing.order.id, "ship_to": json.dumps(dict(ship_to), ensure_ascii=False)})
@@ -53,6 +56,12 @@ def change_address(
         now=now,
     )
     return answer(session, changing=changing)
+
+
+def _region(session: Session, ship_to: Mapping[str, Any]) -> str | None:
+    """The tax region of an address; None where none is known (an order that another system placed)."""
+    area = taxes.area_of(str(ship_to.get("region") or ""))
+    return ground.tax_region_of(session, country=str(ship_to["country"]), area=area)
 
 
 def change_contact(

@@ -23,11 +23,10 @@ from orders.changing.rules import (
     require_unbegun,
     write_down,
 )
-from orders.checkout import NotForSale
+from orders.later_offers import later_offers
 from orders.queries import changes as queries
 from orders.queries.changes import OrderLineFacts
 from retail import limits
-from retail import queries as ground
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Invalid
 from retail.queries import Offer
@@ -135,18 +134,15 @@ def _offers(
     skus = sorted({change.sku for _, change in wished if change.sku is not None} | {one.sku for one in additions})
     if not skus:
         return {}
-    found = ground.offers_for(
-        session, channel_code=changing.facts.channel_code, skus=skus, location_id=place.location_id, now=now
+    return later_offers(
+        session,
+        order_id=changing.order.id,
+        currency=changing.order.currency,
+        skus=skus,
+        location_id=place.location_id,
+        sent=place.method == "ship",
+        now=now,
     )
-    offers = {offer.sku: offer for offer in found if offer.currency == changing.order.currency}
-    missing = [
-        {"sku": sku, "code": "not_for_sale", "detail": "Unknown, or not sold in this channel"}
-        for sku in skus
-        if sku not in offers
-    ]
-    if missing:
-        raise NotForSale(errors=missing)
-    return offers
 
 
 def _require_same_product(

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from inventory import reservations
 from inventory.reservations import Demand
 from orders import gift_cards, handover, pricing, refund_ledger, value
-from orders.checkout import NotForSale
+from orders.later_offers import later_offers
 from orders.pricing import PricedLine
 from orders.queries import changes as change_queries
 from orders.queries import gift_cards as card_queries
@@ -25,7 +25,6 @@ from orders.queries import returns as queries
 from orders.queries.payments import OrderFacts
 from orders.queries.returns import LockedReturn, ReturnLineFacts
 from orders.return_policies import Finding
-from retail import queries as ground
 from retail.kernel.errors import Conflict
 from retail.kernel.ids import new_id
 
@@ -97,22 +96,18 @@ def wish(
     Raises:
         ExchangeRefused, NotForSale: every line is named.
     """
-    facts = change_queries.change_facts(session, order_id=order.id)
     skus = sorted({str(one.new_sku) for one in wanted})
     places = {one.order_line_id: location or found[one.order_line_id].line.location_id for one in wanted}
     tax_at = next((place for place in places.values() if place is not None), None)
-    offers = {
-        offer.sku: offer
-        for offer in ground.offers_for(session, channel_code=facts.channel_code, skus=skus, location_id=tax_at, now=now)
-        if offer.currency == order.currency
-    }
-    missing = [
-        {"sku": sku, "code": "not_for_sale", "detail": "Unknown, or not sold in this channel"}
-        for sku in skus
-        if sku not in offers
-    ]
-    if missing:
-        raise NotForSale(errors=missing)
+    offers = later_offers(
+        session,
+        order_id=order.id,
+        currency=order.currency,
+        skus=skus,
+        location_id=tax_at,
+        sent=location is None and any(found[one.order_line_id].line.method == "ship" for one in wanted),
+        now=now,
+    )
     _require_exchangeable(session, wanted, found, skus)
     priced = pricing.price([(offers[str(one.new_sku)], one.quantity) for one in wanted])
     lines = []

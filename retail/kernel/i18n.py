@@ -4,6 +4,7 @@ English is the language of the source: a text's English form is its key. Each pa
 `translations/<locale>.po` and announces the folder with `add`; the files are read once, nothing compiled is kept.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from retail.kernel.money import exponent
 LOCALES = ("ja", "en")
 LOCALE_NAMES = {"ja": "日本語", "en": "English"}
 SOURCE = "en"
+_LETTER_BESIDE_DIGIT = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 _folders: dict[Path, None] = {}
 _catalogs: dict[str, "Texts"] = {}
 
@@ -50,7 +52,9 @@ class Texts:
         """``{"amount_minor": 1980, "currency": "JPY"}`` as people write it."""
         currency = str(amount["currency"])
         value = Decimal(int(amount["amount_minor"])).scaleb(-exponent(currency))
-        return str(format_currency(value, currency, locale=self.locale))
+        written = str(format_currency(value, currency, locale=self.locale))
+        # A code beside a number is set apart (CLDR's currencySpacing, which Babel leaves out): KWD 2.970, but $2.97.
+        return _LETTER_BESIDE_DIGIT.sub("\N{NO-BREAK SPACE}", written)
 
     def number(self, value: int) -> str:
         """A whole number with the language's separators."""

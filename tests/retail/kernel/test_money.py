@@ -77,3 +77,12 @@ def test_minor_units_by_currency() -> None:
     assert str(Money(1, "KWD")) == "0.001 KWD"
     assert money.from_decimal(Decimal("2.555"), "GBP") == Money(256, "GBP")
     assert money.from_decimal(Decimal("1980"), "JPY") == Money(1980, "JPY")
+
+
+def test_how_many_decimals_a_currency_has() -> None:
+    """ISO 4217: nothing of a yen, hundredths of a dollar, thousandths of a dinar."""
+    assert [money.exponent(code) for code in ("JPY", "KRW", "XPF", "RWF")] == [0, 0, 0, 0]
+    assert [money.exponent(code) for code in ("USD", "EUR", "GBP", "MGA")] == [2, 2, 2, 2]
+    assert [money.exponent(code) for code in ("KWD", "BHD", "IQD", "LYD")] == [3, 3, 3, 3]
+    assert str(Money(2970, "KWD")) == "2.970 KWD"
+    assert money.from_decimal(Decimal("2.9705"), "KWD") == Money(2971, "KWD")
