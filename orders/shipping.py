@@ -167,7 +167,13 @@ def book(
         raise ParcelUnknown(errors=[{"field": "parcels", "code": "unknown", "detail": "Not of this shipment"}])
     _require_paid(session, order, part)
     return [
-        Package(one.parcel_id, known[one.parcel_id].weight_g, known[one.parcel_id].tracking or one.tracking)
+        Package(
+            one.parcel_id,
+            known[one.parcel_id].weight_g,
+            known[one.parcel_id].tracking or one.tracking,
+            order.reference,
+            order.ship_to,
+        )
         for one in handed
     ]
 

@@ -41,6 +41,20 @@ def parcels_of(session: Session, *, fulfillment_id: UUID) -> list[ParcelFacts]:
     ]
 
 
+_OF_TRACKING = text(
+    """
+    SELECT p.id, p.fulfillment_id FROM parcel AS p
+    WHERE p.tracking = :tracking AND p.carrier = :carrier ORDER BY p.shipped_at DESC LIMIT 1
+    """
+)
+
+
+def parcel_of_tracking(session: Session, *, carrier: str, tracking: str) -> tuple[UUID, UUID] | None:
+    """(parcel, fulfillment) of a carrier's number; carriers use a number again after a while, so the latest."""
+    row = session.execute(_OF_TRACKING, {"carrier": carrier, "tracking": tracking}).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
 SHIPMENT_SQL = """
     json_build_object(
       'id', f.id, 'state', f.state, 'version', f.version, 'order_id', o.id, 'reference', o.reference,

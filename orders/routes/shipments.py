@@ -4,18 +4,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orders import cancellation, carriers, shipping
+from flask import request
+
+from orders import cancellation, carrier_news, carriers, shipping
 from orders.ownership import shipment_of
 from orders.queries import parcels as queries
 from orders.schemas import shipments as schemas
 from orders.shipping import Handed, Packed
 from retail.kernel import db
 from retail.kernel.idempotency import Claim
-from retail.kernel.web.api import Answer, ApiBlueprint, Call
+from retail.kernel.web.api import PUBLIC, Answer, ApiBlueprint, Call
+from retail.kernel.web.bodies import read_raw
 from retail.kernel.web.cursor import Page, decode_cursor
 
 blp = ApiBlueprint("shipments", __name__, url_prefix="/api/v1", description="What is sent to customers")
-BLUEPRINTS = [blp]
+hooks = ApiBlueprint("carrier_hooks", __name__, url_prefix="/hooks", description="Where carriers report to")
+BLUEPRINTS = [blp, hooks]
 
 
 @blp.read("/shipments", permission="pickups.read", query=schemas.ShipmentQuery, answer=schemas.ShipmentPageSchema)
@@ -117,3 +121,14 @@ def deliver_shipment(session: Any, call: Call, shipment_id: UUID) -> dict[str, A
     """Every parcel has reached the customer."""
     shipping.deliver(session, fulfillment_id=shipment_id, caller=call.principal, now=call.now)
     return shipment_of(session, fulfillment_id=shipment_id, caller=call.principal)
+
+
+@hooks.write("POST", "/carriers/<string:carrier>", permission=PUBLIC, answer=schemas.CarrierReceiptSchema)
+def receive_carrier_news(session: Any, call: Call, carrier: str) -> dict[str, Any]:
+    """A carrier's news of a parcel, `{"event_id", "status", "tracking"}`: signed with the shared key in `Carrier-Signature`.
+
+    `delivered` is acted on; a repeat (`repeated`) changes nothing. 404 for a number we do not know (yet): tell it again later.
+    """
+    signature = request.headers.get("Carrier-Signature")
+    new = carrier_news.receive(session, carrier=carrier, raw=read_raw(), signature=signature, now=call.now)
+    return {"received": True, "repeated": not new}

@@ -111,3 +111,10 @@ class ShipmentSchema(ma.Schema):
 
 
 ShipmentPageSchema = page_schema(ShipmentSchema)
+
+
+class CarrierReceiptSchema(ma.Schema):
+    """The news was kept; `repeated`: it had been before."""
+
+    received = ma.fields.Boolean(required=True)
+    repeated = ma.fields.Boolean(required=True)

@@ -1,5 +1,6 @@
 """Settings: one frozen dataclass, read once from the environment. Nothing else reads `os.environ`."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,15 @@ DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa:
 
 class SettingsError(Exception):
     """The environment does not describe a shop that can run; the message says which variable and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierAccount:
+    """A carrier that is booked over HTTP: its address without a trailing slash, and the key that we and it share."""
+
+    name: str
+    url: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,7 @@ class Settings:
         environment: ``development`` or ``production``; production refuses development defaults.
         stripe_api_key, stripe_api_base, stripe_webhook_secret, stripe_timeout_seconds: the card network; an empty key
             switches card payments off.
+        carriers, carrier_timeout_seconds: carriers that are booked over HTTP (docs/operations.md).
         smtp_url: ``smtp://user:password@host:port`` or ``smtps://``; empty keeps messages queued.
         mail_from: the sender's address of every message.
         public_url: where customers and staff reach this server, without a trailing slash.
@@ -39,6 +50,8 @@ class Settings:
     stripe_api_base: str = "https://api.stripe.com"
     stripe_webhook_secret: str = ""
     stripe_timeout_seconds: float = 20.0
+    carriers: tuple[CarrierAccount, ...] = ()
+    carrier_timeout_seconds: float = 10.0
     smtp_url: str = ""
     mail_from: str = "shop@example.com"
     public_url: str = "http://127.0.0.1:8000"
@@ -77,6 +90,8 @@ class Settings:
             stripe_api_base=env.get("STRIPE_API_BASE") or cls.stripe_api_base,
             stripe_webhook_secret=env.get("STRIPE_WEBHOOK_SECRET", ""),
             stripe_timeout_seconds=number("STRIPE_TIMEOUT_SECONDS", cls.stripe_timeout_seconds),
+            carriers=_carriers(env.get("CARRIERS", "")),
+            carrier_timeout_seconds=number("CARRIER_TIMEOUT_SECONDS", cls.carrier_timeout_seconds),
             smtp_url=env.get("SMTP_URL", ""),
             mail_from=env.get("MAIL_FROM") or cls.mail_from,
             public_url=(env.get("PUBLIC_URL") or cls.public_url).rstrip("/"),
@@ -97,6 +112,20 @@ class Settings:
             if not settings.database_url:
                 raise SettingsError("DATABASE_URL must be set in production; the embedded server is for development")
         return settings
+
+
+def _carriers(given: str) -> tuple[CarrierAccount, ...]:
+    """``{"courier": {"url": "https://...", "key": "..."}}`` as accounts."""
+    if not given:
+        return ()
+    try:
+        found = [CarrierAccount(name, one["url"].rstrip("/"), one["key"]) for name, one in json.loads(given).items()]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise SettingsError('CARRIERS must be JSON like {"courier": {"url": "https://...", "key": "..."}}') from None
+    for one in found:
+        if not one.url.startswith(("http://", "https://")) or len(one.key) < 16:
+            raise SettingsError(f"CARRIERS: {one.name} needs an http(s) address and a key of at least 16 characters")
+    return tuple(found)
 
 
 def _with_driver(url: str) -> str:
