@@ -21,7 +21,7 @@ from deploy.demo.assortment import families
 from deploy.demo.past import Past, Store
 from inventory import stock
 from loyalty import ledger
-from retail import catalog, clients, customers, queries, setup, staff, stores
+from retail import catalog, clients, customers, issuer, queries, setup, staff, stores
 from retail.catalog import NewPrice, NewVariant
 from retail.identities import NewIdentity
 from retail.kernel.auth import CLIENT, CUSTOMER, STAFF, Principal, token_hash
@@ -36,6 +36,15 @@ WAREHOUSE_UNITS = 400
 JPY, USD = "JPY", "USD"
 CHANNELS = {"web": ("Web store", JPY), "app": ("App", JPY), "store": ("Stores", JPY), "phone": ("Telephone", JPY)}
 GLOBAL = ("International web store", USD)
+# The number has the right check digit and is nobody's: 123456789012 is the textbook's own example.
+ISSUER = {
+    "name": "株式会社青葉商店（デモ）",
+    "name_en": "Aoba Stores, Ltd. (demo)",
+    "address": "東京都渋谷区神南1-2-3",
+    "phone": "03-0000-0000",
+    "registration_number": "T7123456789012",
+    "corporate": True,
+}
 KEYS_FILE = "keys.json"
 
 
@@ -53,7 +62,7 @@ def seed(session: Session, *, now: datetime) -> Summary:
     if queries.staff_login(session, login=people.STAFF[0].login) is not None:
         return Summary(new=False)
     opened = now - timedelta(days=OPEN_DAYS)
-    _wiring(session)
+    _wiring(session, opened)
     located = {
         facts["code"]: stores.create(session, facts=facts, actor=SYSTEM, now=opened) for facts in places.locations()
     }
@@ -71,8 +80,8 @@ def seed(session: Session, *, now: datetime) -> Summary:
     return Summary(new=True, variants=len(everything), orders=past.orders)
 
 
-def _wiring(session: Session) -> None:
-    """Taxes of Japan since October 2019 and of California; prices in yen with tax and in dollars without; channels."""
+def _wiring(session: Session, opened: datetime) -> None:
+    """Taxes of Japan since October 2019 and of California; who issues invoices; prices in yen with tax and in dollars without; channels."""
     rates = {"standard": 1000, "reduced": 800, "exempt": 0}
     setup.ensure_tax_rates(session, region="JP", valid_from=date(2019, 10, 1), rates_bp=rates)
     abroad = {"standard": 725, "reduced": 0, "exempt": 0}
@@ -81,6 +90,7 @@ def _wiring(session: Session) -> None:
     setup.ensure_tax_region(
         session, code="US-CA", zone="America/Los_Angeles", tax_inclusive=False, destinations=california
     )
+    issuer.put(session, facts=ISSUER, version=0, now=opened)
     setup.ensure_price_list(session, code=JPY, currency=JPY, tax_inclusive=True)
     setup.ensure_price_list(session, code=USD, currency=USD, tax_inclusive=False)
     for code, (name, price_list) in {**CHANNELS, "global": GLOBAL}.items():

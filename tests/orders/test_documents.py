@@ -318,3 +318,17 @@ def test_new_goods_of_an_exchange_get_an_invoice_and_the_old_ones_a_return_invoi
         assert (amounts(both[1]), both[1]["copy"]) == ([("goods", 1, 540)], False)
         (back,) = issue(api, made.associate, order, "return-invoice").json["items"]
     assert (amounts(back), taxes(back)) == ([("goods", 1, 1980)], [(1000, False, 1800, 180, 1980)])
+
+
+def test_everybody_reads_what_was_issued(session: Session, api: Api) -> None:
+    made = shop(session)
+    issuer(session)
+    order = sold(api, made)
+    give_back(api, made, order, 1, 0, key="b")
+    for kind in KINDS:
+        path = f"/orders/{order['reference']}/{kind}"
+        assert api(made.customer).get(f"/me{path}").json == {"items": []}
+        mine = issue(api, made.customer, order, kind).json["items"]
+        assert [one["copy"] for one in mine] == [False]
+        assert api(made.customer).get(f"/me{path}").json["items"] == mine
+        assert api(made.associate).get(path).json["items"] == [mine[0] | {"copy": True}]
