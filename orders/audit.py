@@ -1,5 +1,5 @@
 """Whether the money adds up: payments and refunds against their ledger, tenders against totals, goods that left against what
-was paid for them, points against loyalty.
+was paid for them, points against loyalty, numbers of documents without a gap.
 
 Each comparison is one statement over all rows, ordered by the order's reference. What follows from the ledger can be
 repaired; where two ledgers disagree a person decides.
@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import queries as loyalty_queries
+from orders.queries import documents as document_queries
 from orders.queries import gift_cards as card_queries
 from orders.queries import payments as queries
 from orders.queries import value as value_queries
@@ -26,6 +27,7 @@ def divergences(session: Session) -> Iterator[Divergence]:
     yield from _handed_over(session)
     yield from _points(session)
     yield from _gift_cards(session)
+    yield from _documents(session)
 
 
 def _payments(session: Session) -> Iterator[Divergence]:
@@ -93,3 +95,11 @@ def _gift_cards(session: Session) -> Iterator[Divergence]:
         yield Divergence("gift_card", str(card_id), f"balance {stored}", f"entries {entries}")
     for reference, paid, spent in card_queries.wrong_tenders(session):
         yield Divergence("gift_card_tender", reference, f"tenders {paid}", f"cards {spent}")
+
+
+def _documents(session: Session) -> Iterator[Divergence]:
+    """Each series of numbers against its documents, and what documents tell of against what left."""
+    for issuer, kind, last, count, newest in document_queries.wrong_counters(session):
+        yield Divergence("document_counter", f"{issuer} {kind}", f"last {last}", f"{count} documents, newest {newest}")
+    for reference, sku, gone, documented in document_queries.wrong_supplies(session):
+        yield Divergence("supply", f"{reference} {sku}", f"documented {documented}", f"left {gone}")

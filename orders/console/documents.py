@@ -41,6 +41,7 @@ EXPLANATIONS = {
     "nothing_to_document": N_("Nothing of this order has been handed over, sent or given back yet."),
     "issuer_missing": N_("It is not set yet who issues documents. An administrator does that."),
     "already_issued": N_("The invoice has been issued to another recipient. An issued document does not change."),
+    "recipient_needed": N_("An invoice needs a recipient."),
     "not_documented": N_("This order was sold by another system, which issues its documents."),
 }
 MENU = [

@@ -4,7 +4,7 @@ A supply is what has left and is documented together; its figures are fixed once
 goods say the same. A document is issued once, gets the next number of its kind and never changes.
 """
 
-from orders.documents.issuing import AlreadyIssued, IssuerMissing, NotDocumented, NothingLeft, issue
+from orders.documents.issuing import AlreadyIssued, IssuerMissing, NotDocumented, NothingLeft, RecipientNeeded, issue
 from orders.documents.reading import document_by_link, document_of, documents_for
 from orders.documents.slips import slip_of
 
@@ -18,6 +18,7 @@ __all__ = [
     "IssuerMissing",
     "NotDocumented",
     "NothingLeft",
+    "RecipientNeeded",
     "document_by_link",
     "document_of",
     "documents_for",

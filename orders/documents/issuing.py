@@ -20,7 +20,7 @@ from retail import queries as ground
 from retail.events import DocumentIssued
 from retail.kernel import outbox
 from retail.kernel.auth import Principal
-from retail.kernel.errors import Conflict, NotFound
+from retail.kernel.errors import Conflict, Invalid, NotFound
 from retail.kernel.ids import new_id
 
 YEN = "JPY"
@@ -42,6 +42,12 @@ class NothingLeft(Conflict):
     """Nothing of the order has been handed over or sent yet, or (return) nothing was given back of what was."""
 
     code, title = "nothing_to_document", "There is nothing to be documented yet"
+
+
+class RecipientNeeded(Invalid):
+    """An invoice names its recipient, and neither the request nor the order does."""
+
+    code, title = "recipient_needed", "Say to whom the invoice is issued"
 
 
 class AlreadyIssued(Conflict):
@@ -80,7 +86,7 @@ def issue(
 
     Raises:
         NotFound: there is no such order, or it is another's or another store's.
-        NotDocumented, NothingLeft, IssuerMissing, AlreadyIssued: nothing was written.
+        RecipientNeeded; NotDocumented, NothingLeft, IssuerMissing, AlreadyIssued: nothing was written.
     """
     order_id = order_for(session, order=order, caller=caller)
     require_here(session, order_id=order_id, caller=caller)
@@ -119,6 +125,9 @@ def _of_supplies(
     invoice = kind == "invoice"
     if invoice and recipient is not None:
         _require_same_recipient(session, order, recipient)
+    if invoice and not recipient and not order.contact_name and any(kind not in one.numbers for one in known):
+        detail = "The order has no name to issue it to"
+        raise RecipientNeeded(errors=[{"field": "recipient", "code": RecipientNeeded.code, "detail": detail}])
     tenders = queries.tenders_of(session, order_id=order.id)
     return [
         {

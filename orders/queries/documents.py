@@ -170,6 +170,40 @@ _OF_ORDER = text(
 _BY_ID = text(_DOCUMENT + "d.id = :document_id")
 
 
+_WRONG_COUNTERS = text(
+    """
+    SELECT coalesce(c.issuer_code, d.issuer_code) AS issuer_code, coalesce(c.kind, d.kind) AS kind,
+           coalesce(c.last, 0) AS last, coalesce(d.documents, 0) AS documents, coalesce(d.newest, 0) AS newest
+    FROM document_counter AS c
+    FULL JOIN (SELECT issuer_code, kind, count(*) AS documents, max(number) AS newest FROM document GROUP BY 1, 2) AS d
+        ON d.issuer_code = c.issuer_code AND d.kind = c.kind
+    WHERE (c.last, c.last) IS DISTINCT FROM (d.documents, d.newest)
+    ORDER BY 1, 2
+    """
+)
+_WRONG_SUPPLIES = text(
+    """
+    SELECT o.reference, l.sku, coalesce(fl.gone, 0)::int AS gone, s.documented::int AS documented
+    FROM (SELECT order_line_id, sum(quantity) AS documented FROM supply_line GROUP BY 1) AS s
+    JOIN order_line AS l ON l.id = s.order_line_id AND l.kind = 'goods'
+    JOIN "order" AS o ON o.id = l.order_id
+    LEFT JOIN LATERAL (SELECT sum(collected) AS gone FROM fulfillment_line WHERE order_line_id = l.id) AS fl ON true
+    WHERE s.documented > coalesce(fl.gone, 0)
+    ORDER BY o.reference, l.position
+    """
+)
+
+
+def wrong_counters(session: Session) -> list[tuple[str, str, int, int, int]]:
+    """(issuer, kind, last number, documents, newest number) where numbers are missing or the counter is not at the newest."""
+    return [tuple(row) for row in session.execute(_WRONG_COUNTERS).all()]
+
+
+def wrong_supplies(session: Session) -> list[tuple[str, str, int, int]]:
+    """(order, SKU, units that left, units on documents) where documents tell of more goods than have left."""
+    return [tuple(row) for row in session.execute(_WRONG_SUPPLIES).all()]
+
+
 def documented_order(session: Session, *, order_id: UUID) -> DocumentedOrder:
     """An existing order, as documents speak of it."""
     return DocumentedOrder(**session.execute(_ORDER, {"order_id": order_id}).mappings().one())

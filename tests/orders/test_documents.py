@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from orders import audit
 from retail.kernel import clock
 from retail.kernel.ids import new_id
 from tests.factories import Actor, api_client, customer
@@ -332,3 +333,33 @@ def test_everybody_reads_what_was_issued(session: Session, api: Api) -> None:
         assert [one["copy"] for one in mine] == [False]
         assert api(made.customer).get(f"/me{path}").json["items"] == mine
         assert api(made.associate).get(path).json["items"] == [mine[0] | {"copy": True}]
+
+
+def test_a_guests_invoice_needs_a_name(session: Session, api: Api, unchanged: Unchanged) -> None:
+    made = shop(session)
+    issuer(session)
+    body = pickup_body(made, method="cash") | {"method": "carry_out"}
+    order = api(made.associate).post("/orders", key="guest", json=body).json
+    assert issue(api, made.associate, order, "receipt").status_code == 201  # a receipt names nobody
+    with unchanged():
+        refused = issue(api, made.associate, order, "invoice")
+        assert (refused.status_code, refused.json["code"]) == (422, "recipient_needed")
+        assert refused.json["errors"][0]["field"] == "recipient"
+    named = issue(api, made.associate, order, "invoice", recipient="株式会社青山")
+    assert named.json["items"][0]["recipient"] == "株式会社青山"
+    assert issue(api, made.associate, order, "invoice").status_code == 201  # it is there: a copy
+
+
+def test_the_audit_finds_a_missing_number_and_goods_that_never_left(session: Session, api: Api) -> None:
+    made = shop(session)
+    issuer(session)
+    order = sold(api, made)
+    issue(api, made.associate, order, "receipt")
+    assert list(audit.divergences(session)) == []
+    session.execute(text("UPDATE document_counter SET last = 3"))
+    session.execute(
+        text("UPDATE fulfillment_line SET collected = 2 WHERE order_line_id = :id"), {"id": order["lines"][0]["id"]}
+    )
+    found = [(one.ledger, one.key, one.stored, one.rebuilt) for one in audit.divergences(session)]
+    assert ("document_counter", "shop receipt", "last 3", "1 documents, newest 1") in found
+    assert ("supply", f"{order['reference']} {made.tea.sku}", "documented 3", "left 2") in found
