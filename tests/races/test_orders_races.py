@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from inventory import audit as stock_audit
 from loyalty import audit as points_audit
-from orders import carts, checkout, confirmation, pickup
+from orders import cart_holds, carts, checkout, confirmation, pickup
 from retail.kernel import clock, db
 from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.ids import ALPHABET, check_character
@@ -120,7 +120,7 @@ def test_nothing_is_held_for_a_cart_that_was_ordered_from_meanwhile(session: Ses
     cart_id, now = UUID(cart["id"]), clock.now()
     with db.transaction() as placing:
         checkout.place(placing, cart_id=cart_id, payment=PAY["payment"], caller=caller, now=now)
-        holding = Other(lambda s: carts.hold(s, cart_id=cart_id, hold_seconds=60, caller=caller, now=now))
+        holding = Other(lambda s: cart_holds.hold(s, cart_id=cart_id, hold_seconds=60, caller=caller, now=now))
         assert holding.waits()
     with pytest.raises(carts.CartClosed):
         holding.result()
