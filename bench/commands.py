@@ -10,7 +10,7 @@ import click
 from retail.kernel import config, db, scratch
 
 BUILD = Path("build")
-PARTS = ("routes", "hot", "flat", "bulk")
+PARTS = ("routes", "split", "refund", "hot", "flat", "bulk")
 
 
 def _settings() -> config.Settings:
@@ -27,8 +27,9 @@ def _settings() -> config.Settings:
 def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool, only: tuple[str, ...]) -> None:
     """Measure our routes beside the database's own limit, and what must stay flat; writes build/bench*.json."""
     parts = only or PARTS
-    if "routes" in parts:
-        _routes(clients, rounds, seconds, threads, small)
+    for part in ("routes", "split", "refund"):
+        if part in parts:
+            _routes(part, clients, rounds, seconds, threads, small)
     if "hot" in parts:
         _hot(rounds, seconds, small)
     if "flat" in parts:
@@ -88,12 +89,19 @@ def _bulk(rounds: int, small: bool) -> None:
         )
 
 
-def _routes(clients: int, rounds: int, seconds: float, threads: int, small: bool) -> None:
+def _routes(part: str, clients: int, rounds: int, seconds: float, threads: int, small: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from bench import measure, shop  # here, so that a web process does not carry the bench
+    from bench import measure, orders, shop  # here, so that a web process does not carry the bench
     from bench.data import Size
+
+    kinds = {
+        "routes": (None, measure.scenarios),
+        "split": (orders.prepare_split, orders.split),
+        "refund": (orders.prepare_refunds, orders.refund),
+    }
+    prepare, scenarios = kinds[part]
 
     size = Size(4, 300, 1000, 3000) if small else Size()
     console = Console()
@@ -102,19 +110,21 @@ def _routes(clients: int, rounds: int, seconds: float, threads: int, small: bool
         console.print("preparing data (once per schema, a minute or two) ...")
         template = shop.template_for(server, size)
         with scratch.database(server, "retail_bench_run", template) as made:
+            if prepare is not None:
+                prepare(made.url, size)
+            listed = scenarios(size, run)
             figures = measure.measure(
                 made,
-                size=size,
+                listed=listed,
                 environment={"SECRET_KEY": secrets.token_hex(32), "RETAIL_ENV": "production"},
                 clients=clients,
                 rounds=rounds,
                 seconds=seconds,
                 threads=threads,
                 folder=BUILD,
-                run=run,
                 tell=console.print,
             )
-    measure.write_json(figures, BUILD / "bench.json")
+    measure.write_json(figures, BUILD / ("bench.json" if part == "routes" else f"bench-{part}.json"))
     table = Table(
         title=f"{clients} clients, 2 web processes x {threads} thread, medians of {rounds} rounds of {seconds:g} s"
     )
@@ -132,7 +142,7 @@ def _routes(clients: int, rounds: int, seconds: float, threads: int, small: bool
         )
         table.add_row(figure.name, *(f"{value:,}" for value in row))
     console.print(table)
-    missed = measure.verdicts(figures, {s.name: s.goal for s in measure.scenarios(size, run)})
+    missed = measure.verdicts(figures, {scenario.name: scenario.goal for scenario in listed})
     for line in missed:
         console.print(f"[red]missed[/red] {line}")
     if not missed:

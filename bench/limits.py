@@ -6,6 +6,7 @@ pay for. Availability and context: the very statements of the route, without aut
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bench.data import Size
@@ -26,11 +27,7 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
     band = size.skus // lines
     variables = ["n :n + 1", "o :n * 64 + :client_id", f"s random(1, {size.stores})", f"c random(1, {size.customers})"]
     variables += [f"v{i} random({i * band + 1}, {(i + 1) * band})" for i in range(lines)]
-    order, store, customer = (
-        "bench_id(20, CAST(:o AS bigint))",
-        "bench_id(2, CAST(:s AS bigint))",
-        "bench_id(5, CAST(:c AS bigint))",
-    )
+    order, store = "bench_id(20, CAST(:o AS bigint))", "bench_id(2, CAST(:s AS bigint))"
     variants = ", ".join(f"bench_id(4, CAST(:v{i} AS bigint))" for i in range(lines))
     line_ids = ", ".join(f"bench_id(21, CAST(:o AS bigint) * 8 + {i})" for i in range(lines))
     each = ", ".join(["1"] * lines)
@@ -49,16 +46,6 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
         "actor": "'client-bench'",
         "now": NOW,
     }
-    hold = {
-        "customer_id": customer,
-        "order_id": order,
-        "points": str(points),
-        "hold_id": "bench_id(23, CAST(:o AS bigint))",
-        "transaction_id": "bench_id(24, CAST(:o AS bigint))",
-        "key": "'hold-b' || CAST(:o AS bigint)",
-        "actor": "'client-bench'",
-        "now": NOW,
-    }
     claim = {
         "principal": "'client-bench'",
         "key": "'pgbench-' || CAST(:o AS bigint)",
@@ -70,15 +57,37 @@ def placing(size: Size, *, lines: int = 3, points: int = 100) -> str:
     }
     statements = [
         inline(taking._ALLOCATE.text, allocate),
-        inline(holds._HOLD.text, hold),
-        _write(lines),
+        inline(holds._HOLD.text, hold_of(points=points)),
+        write_of(lines, places=[store]),
         inline(idempotency._FINISH.text, claim),
     ]
     return script(variables, statements, transaction=True)
 
 
-def _write(lines: int) -> str:
-    """The order's rows from plain values, one statement."""
+def hold_of(*, points: int) -> dict[str, str]:
+    """The points hold of the order :o of the customer :c, for our own statement."""
+    return {
+        "customer_id": "bench_id(5, CAST(:c AS bigint))",
+        "order_id": "bench_id(20, CAST(:o AS bigint))",
+        "points": str(points),
+        "hold_id": "bench_id(23, CAST(:o AS bigint))",
+        "transaction_id": "bench_id(24, CAST(:o AS bigint))",
+        "key": "'hold-b' || CAST(:o AS bigint)",
+        "actor": "'client-bench'",
+        "now": NOW,
+    }
+
+
+def write_of(lines: int, *, places: Sequence[str]) -> str:
+    """The order's rows from plain values, one statement: all lines of the first place, or one of each."""
+    fulfillments = ", ".join(
+        f"(bench_id(25, CAST(:o AS bigint) * 8 + {i}), bench_id(20, CAST(:o AS bigint)), {place}, 'pickup', 'allocated', now())"
+        for i, place in enumerate(places)
+    )
+    carried = ", ".join(
+        f"(bench_id(25, CAST(:o AS bigint) * 8 + {i if len(places) > 1 else 0}), bench_id(21, CAST(:o AS bigint) * 8 + {i}), 1)"
+        for i in range(lines)
+    )
     values = ", ".join(
         f"(bench_id(21, CAST(:o AS bigint) * 8 + {i}), {i + 1}, bench_id(4, CAST(:v{i} AS bigint)), 'SKU-' || CAST(:v{i} AS bigint), 'Variant ' || CAST(:v{i} AS bigint))"
         for i in range(lines)
@@ -96,9 +105,9 @@ def _write(lines: int) -> str:
             SELECT id, bench_id(20, CAST(:o AS bigint)), position, variant_id, sku, title, 1, 1000, 1000, 1000, 91, 1000 FROM line
         ), new_fulfillment AS (
             INSERT INTO fulfillment (id, order_id, location_id, method, state, ready_by)
-            VALUES (bench_id(25, CAST(:o AS bigint)), bench_id(20, CAST(:o AS bigint)), bench_id(2, CAST(:s AS bigint)), 'pickup', 'allocated', now())
+            VALUES {fulfillments}
         ), new_fulfillment_lines AS (
-            INSERT INTO fulfillment_line (fulfillment_id, order_line_id, quantity) SELECT bench_id(25, CAST(:o AS bigint)), id, 1 FROM line
+            INSERT INTO fulfillment_line (fulfillment_id, order_line_id, quantity) VALUES {carried}
         ), new_payments AS (
             INSERT INTO payment (id, order_id, tender, state, amount_minor, authorized_minor, currency, points, created_at, updated_at)
             VALUES (bench_id(26, CAST(:o AS bigint) * 2), bench_id(20, CAST(:o AS bigint)), 'points', 'authorized', 100, 100, 'JPY', 100, now(), now()),

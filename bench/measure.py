@@ -98,21 +98,19 @@ def scenarios(size: Size, run: str) -> list[Scenario]:
 def measure(
     scratch: Scratch,
     *,
-    size: Size,
+    listed: list[Scenario],
     environment: Mapping[str, str],
     clients: int,
     rounds: int,
     seconds: float,
     threads: int,
     folder: Path,
-    run: str,
     tell: Callable[[str], None],
 ) -> list[Figure]:
-    """Run every scenario `rounds` times, limit and ours in turn; returns a figure each."""
+    """Run every scenario of `listed` `rounds` times, limit and ours in turn; returns a figure each."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "web.log"
     log.unlink(missing_ok=True)
-    listed = scenarios(size, run)
     figures: list[Figure] = []
     with web(
         environment=dict(environment) | {"DATABASE_URL": scratch.url}, log=log, workers=2, threads=threads
