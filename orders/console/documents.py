@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, g, request
+from flask import Blueprint, g, redirect, request
 from sqlalchemy.orm import Session
 
 from orders import documents, timeline
@@ -90,8 +90,17 @@ BLUEPRINTS: list[Blueprint] = [files, pages, linked]
 
 @pages.page("", permission="orders.read")
 def documents_of_order(session: Session, call: Call) -> Any:
-    """An order's documents, and what can be issued; without an order, the question for one."""
-    return _order_page(session, call, request.args.get("order", "").strip())
+    """An order's documents, and what can be issued; without an order, the question for one. The number on a receipt leads to
+    its order, too."""
+    wanted = request.args.get("order", "").strip()
+    if documents.parse_number(wanted) is not None:
+        try:
+            found = documents.document_numbered(session, number=wanted, caller=call.principal, now=call.now)
+        except Problem as problem:
+            g.problem = problem
+            return _order_page(session, call, "")
+        return redirect(f"/console/documents?order={found['order_reference']}", 303)
+    return _order_page(session, call, wanted)
 
 
 def _order_page(session: Session, call: Call, wanted: str) -> str:

@@ -5,7 +5,7 @@ goods say the same. A document is issued once, gets the next number of its kind 
 """
 
 from orders.documents.issuing import AlreadyIssued, IssuerMissing, NotDocumented, NothingLeft, RecipientNeeded, issue
-from orders.documents.reading import document_by_link, document_of, documents_for
+from orders.documents.reading import document_by_link, document_numbered, document_of, documents_for, parse_number
 from orders.documents.slips import slip_of
 
 INVOICE, RECEIPT, RETURN = "invoice", "receipt", "return"
@@ -20,8 +20,10 @@ __all__ = [
     "NothingLeft",
     "RecipientNeeded",
     "document_by_link",
+    "document_numbered",
     "document_of",
     "documents_for",
     "issue",
+    "parse_number",
     "slip_of",
 ]

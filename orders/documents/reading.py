@@ -1,5 +1,7 @@
 """Documents read again: in the shape of the API and the pages, and by a link."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from orders.ownership import order_for
 from orders.queries import documents as queries
-from retail import limits
+from retail import issuer, limits
 from retail.kernel import auth, config
 from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.errors import NotFound
@@ -18,6 +20,8 @@ from retail.kernel.ids import derive_token
 PURPOSE = "document"
 PREFIXES: Mapping[str, str] = {"invoice": "INV", "receipt": "RCT", "return": "RTN"}
 DIGITS = 8
+_KINDS = {prefix: kind for kind, prefix in PREFIXES.items()}
+_NUMBER = re.compile(rf"({'|'.join(_KINDS)})[- ]?([0-9]{{1,18}})")
 
 
 def number_of(kind: str, number: int) -> str:
@@ -47,6 +51,25 @@ def documents_for(
     require_here(session, order_id=order_id, caller=caller)
     rows = queries.documents_of(session, order_id=order_id, kind=kind)
     return [told(row, copy=_is_copy(row, caller.actor, now)) for row in rows]
+
+
+def parse_number(written: str) -> tuple[str, int] | None:
+    """(kind, number) of a number as a person typed it: case, width and zeros in front do not matter. None when it is none."""
+    found = _NUMBER.fullmatch(unicodedata.normalize("NFKC", written).strip().upper())
+    return None if found is None else (_KINDS[found[1]], int(found[2]))
+
+
+def document_numbered(session: Session, *, number: str, caller: Principal, now: datetime) -> dict[str, Any]:
+    """The document of a number such as ``INV-00000012`` (DocumentSchema).
+
+    Raises:
+        NotFound: there is none, or its order is another's or another store's.
+    """
+    asked = parse_number(number)
+    row = asked and queries.document_numbered(session, issuer=issuer.SHOP, kind=asked[0], number=asked[1])
+    if not row:
+        raise NotFound
+    return document_of(session, document_id=row["id"], caller=caller, now=now)
 
 
 def document_of(session: Session, *, document_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:

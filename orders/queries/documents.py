@@ -168,6 +168,7 @@ _OF_ORDER = text(
     + "d.order_id = :order_id AND (CAST(:kind AS text) IS NULL OR d.kind = :kind) ORDER BY d.issued_at, d.kind, d.number"
 )
 _BY_ID = text(_DOCUMENT + "d.id = :document_id")
+_BY_NUMBER = text(_DOCUMENT + "d.issuer_code = :issuer AND d.kind = :kind AND d.number = :number")
 
 
 _WRONG_COUNTERS = text(
@@ -244,6 +245,13 @@ def documents_of(session: Session, *, order_id: UUID, kind: str | None = None) -
     issued_at, reference."""
     given = {"order_id": order_id, "kind": kind}
     return [dict(row) for row in session.execute(_OF_ORDER, given).mappings().all()]
+
+
+def document_numbered(session: Session, *, issuer: str, kind: str, number: int) -> dict[str, Any] | None:
+    """One document by its number (see `documents_of`)."""
+    given = {"issuer": issuer, "kind": kind, "number": number}
+    row = session.execute(_BY_NUMBER, given).mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def document_row(session: Session, *, document_id: UUID) -> dict[str, Any] | None:

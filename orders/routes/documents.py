@@ -50,6 +50,12 @@ def _routes(word: str, *, mine: bool) -> None:
     blp.read(rule, permission="me" if mine else "orders.read", answer=schemas.DocumentsSchema)(browse)
 
 
+@blp.read("/documents/<string:number>", permission="orders.read", answer=schemas.DocumentSchema)
+def get_document(session: Any, call: Call, number: str) -> dict[str, Any]:
+    """One receipt or invoice by its number, e.g. `INV-00000012`, as it stands on the paper."""
+    return documents.document_numbered(session, number=number, caller=call.principal, now=call.now)
+
+
 for _word in KINDS:
     _routes(_word, mine=False)
     _routes(_word, mine=True)

@@ -54,6 +54,8 @@ def test_the_clerk_issues_a_receipt_and_prints_it(app: Flask, made: Shop, order:
     assert again.via == printed.via  # a double click: the same form
     listed = console.open(f"/console/documents?order={order['reference']}")
     assert "領収書 RCT-00000001" in listed.text
+    assert console.open("/console/documents?order=rct-1").via == f"/console/documents?order={order['reference']}"
+    assert console.open("/console/documents?order=RCT-2").message != ""
 
 
 def test_an_invoice_has_a_recipient_and_others_see_a_copy(

@@ -363,3 +363,18 @@ def test_the_audit_finds_a_missing_number_and_goods_that_never_left(session: Ses
     found = [(one.ledger, one.key, one.stored, one.rebuilt) for one in audit.divergences(session)]
     assert ("document_counter", "shop receipt", "last 3", "1 documents, newest 1") in found
     assert ("supply", f"{order['reference']} {made.tea.sku}", "documented 3", "left 2") in found
+
+
+def test_a_document_is_found_by_its_number(session: Session, api: Api) -> None:
+    made = shop(session)
+    issuer(session)
+    order = sold(api, made)
+    for kind in ("receipt", "invoice"):
+        mine = issue(api, made.associate, order, kind).json["items"][0]
+        for written in (mine["number"], mine["number"].lower(), f"{mine['number'][:3]}１"):
+            assert api(made.associate).get(f"/documents/{written}").json == mine
+    for number in ("INV-00000002", "RTN-1", "ABC-1", "INV", order["reference"]):
+        assert api(made.associate).get(f"/documents/{number}").status_code == 404
+    assert api(made.stranger).get("/documents/INV-1").status_code == 404
+    assert api(made.customer).get("/documents/INV-1").status_code == 403
+    assert api(None).get("/documents/INV-1").status_code == 401
