@@ -27,7 +27,7 @@ class GaveUp(Exception):
 
 def sales(api: Api, made: Shop, count: int) -> list[str]:
     """The references of sales over the counter."""
-    body = pickup_body(made, method="cash") | {"method": "carry_out"}
+    body = pickup_body(made, method="cash", customer_id=str(made.customer.id)) | {"method": "carry_out"}
     answers = [api(made.associate).post("/orders", key=f"sale-{at}", json=body) for at in range(count)]
     assert {answer.status_code for answer in answers} == {201}
     return [str(answer.json["reference"]) for answer in answers]
