@@ -1,5 +1,5 @@
 """The tour's third part: an order that does not go as planned. Paid with a gift card, changed by phone, short on the shelf, split
-over two stores, partly exchanged at a third; and one that nobody fetches. Every sentence is checked before it is printed."""
+over two stores, partly exchanged at a third; one that is sent from two places; and two that nobody fetches. Every sentence is checked before it is printed."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,13 +8,16 @@ from typing import Any
 import httpx
 
 from deploy.demo import people
-from deploy.demo.telling import Caller, Say, Story, check, money
+from deploy.demo.telling import Caller, Say, Story, check, money, until
 
-STORE, OTHER, THIRD = "SHIBUYA", "KYOTO", "SAPPORO"
+STORE, OTHER, THIRD, WAREHOUSE = "SHIBUYA", "KYOTO", "SAPPORO", "KAWASAKI"
 WANTED, ADDED, INSTEAD = "TEA-HOJICHA-80", "TEA-GENMAI-80", "TEA-MATCHA-80"
 KEN = people.CUSTOMERS[1]
 SHIBUYA, MANAGER, KYOTO, SAPPORO, AGENT, SUPERVISOR = people.STAFF[:6]
 WORTH = 2000
+POTTERY, STEM_TEA = "WARE-KYUSU-BIZEN", "TEA-KUKI-200"  # the one is in Kyoto alone, the other everywhere but there
+CARD = "pm_card_visa"
+HOME = {"postal_code": "530-0001", "region": "大阪府", "city": "大阪市北区", "line1": "梅田3-1-1", "country": "JP"}
 
 
 def run(*, http: httpx.Client, keys: Mapping[str, str], say: Say, number: int) -> None:
@@ -30,7 +33,9 @@ def run(*, http: httpx.Client, keys: Mapping[str, str], say: Say, number: int) -
     story.fetch_it_at_two_stores()
     story.exchange_at_a_third()
     story.ask_for_more_than_is_left()
+    story.send_it_from_two_places()
     story.nobody_comes()
+    story.nobody_came()
 
 
 class _Orders(Story):
@@ -168,6 +173,53 @@ class _Orders(Story):
         self.tell(
             f"{mine['why_not']}: it is back already. Otherwise «{mine['rule']}» would hold, {mine['window_days']} days on every channel."
         )
+
+    def send_it_from_two_places(self) -> None:
+        self.step("He has a teapot and tea sent to Osaka. No place has both: two parcels, and the shop can say why.")
+        lines = [{"sku": POTTERY, "quantity": 1}, {"sku": STEM_TEA, "quantity": 1}]
+        contact = {"name": KEN.name, "email": people.email_of(KEN)}
+        payment = {"method": "card", "payment_method": CARD}
+        body = {"method": "ship", "ship_to": HOME, "lines": lines, "payment": payment, "contact": contact}
+        order = self.shop.ask("POST", "/orders", json=body, expect=201)
+        titles = {line["id"]: line["sku"] for line in order["lines"]}
+        parts = {
+            part["location"]["code"]: [titles[line["order_line_id"]] for line in part["lines"]]
+            for part in order["fulfillments"]
+        }
+        check("Two parcels", parts, {OTHER: [POTTERY], WAREHOUSE: [STEM_TEA]})
+        check("The fee", [line["kind"] for line in order["lines"]], ["goods", "goods"])
+        (why,) = self.agent.ask("GET", f"/orders/{order['reference']}/sourcing")["items"]
+        check("The only way", (why["decided_by"], len(why["chosen"])), ("only_one", 2))
+        excluded = {one["location"]: one["excluded"] for one in why["locations"]}
+        check("Who was not asked", (excluded[STORE], excluded[THIRD]), ("no_shipping", "no_shipping"))
+        self.tell(
+            f"Order {order['reference']}: the teapot leaves {OTHER}, the tea {WAREHOUSE}; above 5,000 yen it is free."
+        )
+        small = body | {"lines": [{"sku": STEM_TEA, "quantity": 1}]}
+        alone = self.shop.ask("POST", "/orders", json=small, expect=201)
+        fee = next(line for line in alone["lines"] if line["kind"] == "shipping")["total"]
+        self.tell(
+            f"The tea alone would cost {money(fee)} to send, taxed as a service is: {len(alone['tax_lines'])} rates."
+        )
+        for one in (order, alone):
+            gone = self.agent.ask("POST", f"/orders/{one['reference']}/cancellation", json={"reason": "tour"})
+            check("Called off", (gone["status"], [pay["state"] for pay in gone["payments"]]), ("cancelled", ["voided"]))
+
+    def nobody_came(self) -> None:
+        self.step("Ten days ago somebody else did not come. The worker has put it back, and nobody had to remember.")
+
+        def expired() -> dict[str, Any] | None:
+            found = self.shibuya.ask("GET", "/pickups", params={"state": "expired", "location": STORE})["items"]
+            return found[0] if found else None
+
+        pickup = until(f"An expired pickup in {STORE}", expired, seconds=90)
+        order = self.agent.ask("GET", f"/orders/{pickup['reference']}")
+        check("The order", (order["status"], [one["state"] for one in order["payments"]]), ("cancelled", ["voided"]))
+        steps = self.agent.ask("GET", f"/orders/{pickup['reference']}/timeline")["items"]
+        check("What happened", [step["type"] for step in steps][-1], "PickupExpired")
+        left = sum(line["quantity"] - line["cancelled"] for line in order["fulfillments"][0]["lines"])
+        check("Still put aside", left, 0)
+        self.tell(f"{pickup['reference']}: goods for sale again, nothing owed, the customer told, in one transaction.")
 
     def nobody_comes(self) -> None:
         self.step("Another order waits at the counter and nobody comes. It is kept until its day, longer if he asks.")

@@ -27,6 +27,7 @@ PICKUPS = 24
 HANAKO_SALES = 4
 # What stands at the counters when the demo begins: store, how far it has come, hours ago.
 AT_THE_COUNTER = (
+    ("SHIBUYA", "ready", 24 * 10),  # nobody came: the shop keeps goods for seven days
     ("SHIBUYA", "ready", 20),
     ("SHIBUYA", "ready", 5),
     ("SHIBUYA", "picking", 2),

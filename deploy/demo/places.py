@@ -4,6 +4,19 @@ from datetime import date, time
 from typing import Any
 
 ZONE = "Asia/Tokyo"
+# Where postal codes that begin so lie, roughly: of the larger cities, and of Hokkaido and Kyushu.
+AREAS = {
+    "0": [43.06, 141.35],
+    "1": [35.69, 139.75],
+    "150": [35.66, 139.70],
+    "2": [35.45, 139.64],
+    "46": [35.18, 136.91],
+    "5": [34.69, 135.50],
+    "60": [35.01, 135.77],
+    "73": [34.39, 132.46],
+    "8": [33.59, 130.40],
+    "98": [38.27, 140.87],
+}
 LUNCH = ((time(10), time(13)), (time(14), time(19)))
 ALL_DAY = ((time(10), time(20)),)
 SHORT = ((time(11), time(18)),)
@@ -83,6 +96,8 @@ def locations() -> list[dict[str, Any]]:
             "name_ja": "渋谷店",
             "address": "東京都渋谷区神南1-2-3",
             "phone": "03-0000-1001",
+            "latitude": 35.6620,
+            "longitude": 139.6990,
             "hours": _hours(*[ALL_DAY] * 7),
         },
         store
@@ -92,6 +107,11 @@ def locations() -> list[dict[str, Any]]:
             "name_ja": "京都四条店",
             "address": "京都府京都市下京区四条通4-5-6",
             "phone": "075-000-1002",
+            "latitude": 35.0037,
+            "longitude": 135.7600,
+            "ship_enabled": True,
+            "pick_capacity": 40,
+            "sourcing_priority": 200,
             "hours": _hours(LUNCH, LUNCH, (), LUNCH, LUNCH, ALL_DAY, SHORT),
             "pickup_lead_minutes": 60,
         },
@@ -102,6 +122,8 @@ def locations() -> list[dict[str, Any]]:
             "name_ja": "札幌大通店",
             "address": "北海道札幌市中央区大通西7-8-9",
             "phone": "011-000-1003",
+            "latitude": 43.0600,
+            "longitude": 141.3500,
             "hours": _hours(*[LUNCH] * 5, ALL_DAY, ALL_DAY),
             "capture_at": "ready",
         },
@@ -113,6 +135,9 @@ def locations() -> list[dict[str, Any]]:
             "name_ja": "川崎倉庫",
             "address": "神奈川県川崎市川崎区東扇島10",
             "phone": "044-000-1000",
+            "latitude": 35.5080,
+            "longitude": 139.7700,
+            "ship_enabled": True,
             "hours": _hours(*[((time(8), time(17)),)] * 5, (), ()),
             "pickup_enabled": False,
         },

@@ -21,6 +21,9 @@ from deploy.demo.assortment import families
 from deploy.demo.past import Past, Store
 from inventory import stock
 from loyalty import ledger
+from orders import shipping_fees
+from orders.sourcing import policy
+from orders.sourcing.rules import DEFAULT_CHAIN
 from retail import catalog, clients, customers, issuer, queries, setup, staff, stores
 from retail.catalog import NewPrice, NewVariant
 from retail.identities import NewIdentity
@@ -34,6 +37,9 @@ WELCOME_POINTS = 500
 STORE_UNITS = 60
 WAREHOUSE_UNITS = 400
 JPY, USD = "JPY", "USD"
+# What Kyoto's potter makes does not go to the warehouse, and the large bags of stem tea do not fit into Kyoto's store.
+NOT_HERE = {("KAWASAKI", "WARE-KYUSU-BIZEN"), ("KYOTO", "TEA-KUKI-200")}
+SHIPPING = {"amount_minor": 550, "free_from_minor": 5_000, "tax_class": "standard"}
 CHANNELS = {"web": ("Web store", JPY), "app": ("App", JPY), "store": ("Stores", JPY), "phone": ("Telephone", JPY)}
 GLOBAL = ("International web store", USD)
 # The number has the right check digit and is nobody's: 123456789012 is the textbook's own example.
@@ -67,6 +73,7 @@ def seed(session: Session, *, now: datetime) -> Summary:
         facts["code"]: stores.create(session, facts=facts, actor=SYSTEM, now=opened) for facts in places.locations()
     }
     skus = _catalog(session, opened)
+    _shipping(session, opened)
     _stock(session, skus, located, opened)
     everything = stockroom.furnish(session, skus=skus, located=located, opened=opened, now=now)
     associates = _staff(session, located, opened)
@@ -75,7 +82,8 @@ def seed(session: Session, *, now: datetime) -> Summary:
     open_stores = [
         Store(code, located[code], tills[code], associates[code]) for code in ("SHIBUYA", "KYOTO", "SAPPORO")
     ]
-    past = Past(session, random.Random(20261123), skus=skus, shoppers=shoppers, stores=open_stores)  # noqa: S311
+    sold = [sku for sku in skus if sku not in {sku for _, sku in NOT_HERE}]
+    past = Past(session, random.Random(20261123), skus=sold, shoppers=shoppers, stores=open_stores)  # noqa: S311
     past.happen(opened + timedelta(days=5), now)
     return Summary(new=True, variants=len(everything), orders=past.orders)
 
@@ -115,10 +123,20 @@ def _catalog(session: Session, opened: datetime) -> dict[str, UUID]:
     return queries.variants_by_sku(session, skus=[price.sku for price in yen])
 
 
+def _shipping(session: Session, opened: datetime) -> None:
+    """What sending costs within Japan, and by which rules it is decided from where."""
+    shipping_fees.put(
+        session, currency=JPY, country="JP", region="all", rate=SHIPPING, version=0, actor=SYSTEM, now=opened
+    )
+    rules = [{"rule": rule.name, "step": rule.step} for rule in DEFAULT_CHAIN]
+    chain = {"rules": rules, "most_parts": 3, "no_split_below_minor": 1_500, "areas": places.AREAS}
+    policy.put(session, policy=chain, version=0, actor=SYSTEM, now=opened)
+
+
 def _stock(session: Session, skus: Mapping[str, UUID], located: Mapping[str, UUID], opened: datetime) -> None:
     for code, location_id in located.items():
         units = WAREHOUSE_UNITS if code == "KAWASAKI" else STORE_UNITS
-        lines = [(variant_id, units) for variant_id in skus.values()]
+        lines = [(variant_id, units) for sku, variant_id in skus.items() if (code, sku) not in NOT_HERE]
         key = f"demo-opening-{code}"
         stock.receive(session, location_id=location_id, lines=lines, key=key, actor=SYSTEM, now=opened)
 

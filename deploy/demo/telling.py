@@ -86,16 +86,16 @@ def check(claim: str, found: Any, expected: Any) -> None:
         raise TourStopped(f"{claim}: {found!r} instead of {expected!r}")
 
 
-def until(claim: str, look: Callable[[], Found | None]) -> Found:
+def until(claim: str, look: Callable[[], Found | None], *, seconds: float = PATIENCE_SECONDS) -> Found:
     """Look again and again until there is something (a worker works in the background); returns it.
 
     Raises:
-        TourStopped: nothing within PATIENCE_SECONDS.
+        TourStopped: nothing within `seconds`.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while (found := look()) is None:
         if time.monotonic() > deadline:
-            raise TourStopped(f"{claim}: not within {PATIENCE_SECONDS:.0f} seconds")
+            raise TourStopped(f"{claim}: not within {seconds:.0f} seconds")
         time.sleep(0.1)
     return found
 

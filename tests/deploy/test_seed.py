@@ -34,7 +34,7 @@ COUNTS = {
     "identity": 90,
     "staff": 8,
     "api_client": 6,
-    "order": 102,
+    "order": 103,
 }
 
 
@@ -44,7 +44,7 @@ def counts(session: Session) -> dict[str, int]:
 
 def test_it_makes_a_whole_shop_once(session: Session, now: datetime) -> None:
     made = seed.seed(session, now=now)
-    assert (made.new, made.variants, made.orders) == (True, 204, 102)
+    assert (made.new, made.variants, made.orders) == (True, 204, 103)
     assert counts(session) == COUNTS
     assert set(session.execute(text("SELECT DISTINCT role FROM staff")).scalars()) == set(ROLES)
     audits = (retail.audit, inventory.audit, loyalty.audit, orders.audit)
@@ -54,7 +54,7 @@ def test_it_makes_a_whole_shop_once(session: Session, now: datetime) -> None:
         ("allocated", 4),
         ("collected", 24),
         ("picking", 1),
-        ("ready", 3),
+        ("ready", 4),
     ]
     assert session.execute(text('SELECT max(placed_at) < :now FROM "order"'), {"now": now}).scalar_one()
     assert session.execute(text("SELECT max(at) <= :now FROM event"), {"now": now}).scalar_one()
