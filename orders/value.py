@@ -119,7 +119,6 @@ def give_up(
         session,
         order,
         sum(parts.values()) - instead_minor,
-        kept_minor=instead_minor,
         lines={line_id: (units, parts[line_id]) for line_id, units in wanted.items()},
         because=CANCELLED,
         reason=reason,

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from orders import jobs, substitutes
+from orders import audit, gift_cards, jobs, substitutes
 from retail import limits
 from retail.kernel import clock
 from tests.factories import Variant, staff, variant
@@ -76,6 +76,23 @@ def test_yes_replaces_the_line_in_the_customers_favor(session: Session, api: Api
     cash = session.execute(text("SELECT captured_minor FROM payment WHERE tender = 'cash'")).scalar_one()
     assert cash == 2 * 1980 + 1500
     assert level(session, made.store, green) == (4, 0, 0)
+    assert balanced(session)
+
+
+def test_what_was_paid_before_pays_the_substitute_and_the_rest_goes_back(session: Session, api: Api) -> None:
+    """Money that is captured already: the difference is refunded, and nothing counts twice (found by a walk of the machine)."""
+    made = shop(session, units=3)
+    green = variant(session, price_minor=1500)
+    receive(session, made.store, green, 5)
+    card = gift_cards.issue(session, amount_minor=10_000, currency="JPY", actor="system", now=clock.now())
+    picked = picking(api, made, gift_cards=[card.number])
+    counter = api(made.associate)
+    assert counter.post(f"/pickups/{picked.pickup_id}/short", key=key(), json=picked.short(2)).status_code == 200
+    assert offer(api, made.associate, picked, green.sku).status_code == 200
+    assert answer(api, token(session), accept=True).status_code == 200
+    balance = session.execute(text("SELECT balance_minor FROM gift_card")).scalar_one()
+    assert balance == 10_000 - 1980 - 2 * 1500
+    assert list(audit.divergences(session)) == []
     assert balanced(session)
 
 
