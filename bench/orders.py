@@ -108,7 +108,7 @@ def split(size: Size, run: str) -> list[Scenario]:
         return http_request("POST", "/api/v1/orders", token=CLIENT_KEY, body=data, key=f"{run}-split-{number}")
 
     return [
-        Scenario("place an order split over 3 places", "/api/v1/orders", Goal(0.0, 15), place, _split_limit(size), 201)
+        Scenario("place an order split over 3 places", "/api/v1/orders", Goal(0.0, 14), place, _split_limit(size), 201)
     ]
 
 

@@ -75,7 +75,7 @@ def _sent(session: Session, cart: CartFacts, *, now: datetime) -> list[Demand]:
     decision = sourcing.decide(
         session,
         wants=[Want(position, line.sku, line.quantity) for position, line in enumerate(cart.lines)],
-        destination=sourcing.address(session, ship_to=cart.ship_to),
+        destination=sourcing.address(cart.ship_to),
         channel=cart.channel_code,
         value_minor=None,
         held_for=cart.id,

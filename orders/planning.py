@@ -63,7 +63,7 @@ def take(session: Session, *, draft: Draft, place: LocationFacts | None, split: 
 
 def _sent(session: Session, draft: Draft, how: Take) -> Draft:
     """Sent to an address, from where the rules say."""
-    destination = sourcing.address(session, ship_to=draft.ship_to or {})
+    destination = sourcing.address(draft.ship_to or {})
     wants = [_want(draft, position, units) for position, units in whole(draft.priced)]
     for left in reversed(range(TRIES)):
         decision = sourcing.decide(

@@ -72,7 +72,7 @@ def resource(
         session.execute(_ADDRESS, {"order_id": order.id, "ship_to": _json(ship_to)})
     here = part.stock_at
     serving = _serving(session, part=part, method=method, named=location)
-    to = sourcing.address(session, ship_to=address or {}) if method == SHIP else None
+    to = sourcing.address(address or {}) if method == SHIP else None
     to = to or sourcing.store(session, location_id=part.location_id)
     tried = [here]
     while decision := _decision(session, chosen=chosen, serving=serving, without=tried, to=to, now=now):

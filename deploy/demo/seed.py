@@ -82,7 +82,8 @@ def seed(session: Session, *, now: datetime) -> Summary:
     open_stores = [
         Store(code, located[code], tills[code], associates[code]) for code in ("SHIBUYA", "KYOTO", "SAPPORO")
     ]
-    sold = [sku for sku in skus if sku not in {sku for _, sku in NOT_HERE}]
+    rare = {sku for _, sku in NOT_HERE}
+    sold = {sku: variant_id for sku, variant_id in skus.items() if sku not in rare}
     past = Past(session, random.Random(20261123), skus=sold, shoppers=shoppers, stores=open_stores)  # noqa: S311
     past.happen(opened + timedelta(days=5), now)
     return Summary(new=True, variants=len(everything), orders=past.orders)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from retail.kernel.hot import Hot
 from retail.queries import LocationFacts
 
 
@@ -25,7 +26,7 @@ class SiteFacts:
     open_orders: int
 
 
-_SITES = text(
+_SITES = Hot(
     """
     SELECT l.id, l.code, l.kind, l.name, l.name_ja, l.zone, l.tax_region, l.pickup_enabled, l.pickup_lead_minutes,
            l.pickup_keep_days, l.capture_at, l.ship_enabled, l.pick_capacity, l.sourcing_priority, l.latitude, l.longitude,
@@ -37,14 +38,14 @@ _SITES = text(
             WHERE f.location_id = l.id AND f.source_location_id IS NULL AND f.state IN ('allocated', 'picking'))
            + (SELECT count(*) FROM fulfillment AS f
               WHERE f.source_location_id = l.id AND f.state IN ('allocated', 'picking')) AS open_orders
-    FROM location AS l WHERE l.id = ANY(CAST(:ids AS uuid[])) ORDER BY l.code
+    FROM location AS l WHERE l.id = ANY(CAST((SELECT CAST(:ids AS uuid[])) AS uuid[])) ORDER BY l.code
     """
 )
 
 
 def sites(session: Session, *, location_ids: Sequence[UUID]) -> list[SiteFacts]:
     """These locations by code; one statement."""
-    return [_site(row) for row in session.execute(_SITES, {"ids": list(location_ids)})]
+    return [_site(row) for row in _SITES.run(session, {"ids": list(location_ids)})]
 
 
 def _site(row: Any) -> SiteFacts:
@@ -71,12 +72,12 @@ def _time(given: str) -> time:
     return time.fromisoformat(given)
 
 
-_POLICY = text("SELECT rules, most_parts, no_split_below_minor, areas, version FROM sourcing_policy")
+_POLICY = Hot("SELECT rules, most_parts, no_split_below_minor, areas, version FROM sourcing_policy")
 
 
 def policy(session: Session) -> Any | None:
     """The chain of rules as it stands (rules, most_parts, no_split_below_minor, areas, version); None where none was set."""
-    return session.execute(_POLICY).one_or_none()
+    return _POLICY.run(session, {}).one_or_none()
 
 
 _DECISIONS = text(
@@ -105,7 +106,7 @@ class RateFacts:
     tax_class: str
 
 
-_RATE = text(
+_RATE = Hot(
     """
     SELECT r.amount_minor, r.free_from_minor, r.tax_class_code
     FROM shipping_rate AS r
@@ -131,7 +132,7 @@ _ONE_RATE = text(
 def rate(session: Session, *, currency: str, country: str, region: str) -> RateFacts | None:
     """The most specific rate for that destination; None: nothing is sent there in that currency."""
     given = {"currency": currency, "country": country, "region": region}
-    row = session.execute(_RATE, given).one_or_none()
+    row = _RATE.run(session, given).one_or_none()
     return None if row is None else RateFacts(*row)
 
 

@@ -17,6 +17,7 @@ from orders.queries import sourcing as queries
 from orders.queries.sourcing import SiteFacts
 from orders.sourcing import policy as policies
 from orders.sourcing.plans import Plan, Site, Stock, Want, by_line, demand_of, plans
+from orders.sourcing.policy import Policy
 from orders.sourcing.rules import ALTERNATIVES_TOLD, choose
 from retail import stores
 from retail.kernel.errors import Conflict
@@ -38,10 +39,16 @@ class SplitNotWorth(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where goods go: an address, or the store that the customer comes to."""
+    """Where goods go: to an address, which the policy's areas find by its postal code, or to the store that the customer comes
+    to."""
 
     told: Mapping[str, Any]
-    coordinates: Coordinates | None
+    coordinates: Coordinates | None = None
+    postal_code: str = ""
+
+    def at(self, policy: Policy) -> Coordinates | None:
+        """Its coordinates, as far as they are known."""
+        return self.coordinates or policy.coordinates(self.postal_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +67,10 @@ _WRITE = text(
 )
 
 
-def address(session: Session, *, ship_to: Mapping[str, Any]) -> Destination:
-    """An address (AddressSchema) as a destination; its coordinates come from the policy's areas."""
-    told = {"country": ship_to.get("country"), "postal_code": ship_to.get("postal_code")}
-    return Destination(told, policies.current(session).coordinates(str(ship_to.get("postal_code") or "")))
+def address(ship_to: Mapping[str, Any]) -> Destination:
+    """An address (AddressSchema) as a destination."""
+    postal_code = str(ship_to.get("postal_code") or "")
+    return Destination({"country": ship_to.get("country"), "postal_code": postal_code}, postal_code=postal_code)
 
 
 def store(session: Session, *, location_id: UUID) -> Destination:
@@ -108,7 +115,8 @@ def decide(
     facts = queries.sites(session, location_ids=sorted(set(ordered) - set(without)))
     excluded = {one.place.id: reason for one in facts if (reason := _excluded(one, only)) is not None}
     fit = [one for one in facts if one.place.id not in excluded]
-    sites = [_site(one, destination, now) for one in fit]
+    goal = destination.at(policy)
+    sites = [_site(one, goal, now) for one in fit]
     most = min(policy.most_parts, most_parts or policy.most_parts)
     small = value_minor is not None and value_minor < policy.no_split_below_minor
     waits, found = False, plans(demand, sites, here, most_parts=1 if small else most)
@@ -165,9 +173,8 @@ def _excluded(facts: SiteFacts, only: Collection[UUID] | None) -> str | None:
     return FULL if facts.capacity is not None and facts.open_orders >= facts.capacity else None
 
 
-def _site(facts: SiteFacts, destination: Destination, now: datetime) -> Site:
+def _site(facts: SiteFacts, goal: Coordinates | None, now: datetime) -> Site:
     here = _at(facts)
-    known = here is not None and destination.coordinates is not None
     return Site(
         id=facts.place.id,
         code=facts.place.code,
@@ -178,7 +185,7 @@ def _site(facts: SiteFacts, destination: Destination, now: datetime) -> Site:
         capacity=facts.capacity,
         priority=facts.priority,
         opens_in_hours=_opens_in(facts.place, now),
-        km=_km(here, destination.coordinates) if known and here and destination.coordinates else None,
+        km=None if here is None or goal is None else _km(here, goal),
     )
 
 
