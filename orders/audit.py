@@ -14,6 +14,7 @@ from loyalty import queries as loyalty_queries
 from orders.queries import documents as document_queries
 from orders.queries import gift_cards as card_queries
 from orders.queries import payments as queries
+from orders.queries import promotions as promotion_queries
 from orders.queries import value as value_queries
 from orders.queries.payments import PaymentSums
 from retail.audit import Divergence, Repair
@@ -28,6 +29,7 @@ def divergences(session: Session) -> Iterator[Divergence]:
     yield from _points(session)
     yield from _gift_cards(session)
     yield from _documents(session)
+    yield from _coupons(session)
 
 
 def _payments(session: Session) -> Iterator[Divergence]:
@@ -103,3 +105,9 @@ def _documents(session: Session) -> Iterator[Divergence]:
         yield Divergence("document_counter", f"{issuer} {kind}", f"last {last}", f"{count} documents, newest {newest}")
     for reference, sku, gone, documented in document_queries.wrong_supplies(session):
         yield Divergence("supply", f"{reference} {sku}", f"documented {documented}", f"left {gone}")
+
+
+def _coupons(session: Session) -> Iterator[Divergence]:
+    """How often each coupon is used against the uses that orders hold."""
+    for code, used, held in promotion_queries.wrong_uses(session):
+        yield Divergence("coupon", code, f"used {used}", f"uses {held}")

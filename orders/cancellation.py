@@ -1,4 +1,4 @@
-"""Calling an order off before its goods are handed over: stock, points and money go back to where they came from.
+"""Calling an order off before its goods are handed over: stock, points, coupons and money go back to where they came from.
 
 The order is cancelled in one transaction, whatever the card network does: the authorization is given free (or, when it
 was captured, refunded) right afterwards with no transaction open, and by the settle job if nobody answers then.
@@ -18,6 +18,7 @@ from loyalty import ledger
 from orders import attempts, queries, refund_ledger, settlement, tenders
 from orders.changing.rules import require_may_cancel
 from orders.ownership import order_for
+from orders.promotions import coupons
 from orders.queries import payments as payment_queries
 from orders.queries.payments import OrderFacts, PartFacts, PaymentFacts
 from orders.stripe_gateway import GatewayUnavailable
@@ -117,6 +118,7 @@ def call_off(session: Session, *, order_id: UUID, reason: str, caller: Principal
     tenders.void_points(session, order_id=order_id, actor=actor, now=now)
     ledger.release(session, order_id=order_id, actor=actor, now=now)
     _give_money_back(session, order=facts, payments=payments, actor=actor, now=now)
+    coupons.release(session, order_id=order_id, now=now)
     event = OrderCancelled(order_id=order_id, reference=facts.reference, customer_id=facts.customer_id, reason=reason)
     outbox.publish(session, event, actor=actor, now=now)
     return True

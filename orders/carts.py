@@ -17,10 +17,13 @@ from inventory import reservations
 from loyalty import earning
 from orders import pricing
 from orders.checkout import Item, NotForSale
+from orders.discounts import Promotion
 from orders.drafts import PICKUP
 from orders.ownership import cart_of, channel_of, customer_for
+from orders.promotions import applicable, coupons
 from orders.queries import carts as cart_queries
 from orders.queries.carts import CartFacts, CartLineFacts
+from orders.queries.promotions import Shopper
 from retail import limits
 from retail import queries as ground
 from retail.kernel.auth import CUSTOMER, Principal
@@ -49,8 +52,10 @@ class TooManyCarts(Conflict):
 
 _CREATE = text(
     """
-    INSERT INTO cart (id, owner, customer_id, channel_code, location_id, method, ship_to, points_to_spend, created_at, updated_at)
-    VALUES (:id, :owner, :customer_id, :channel_code, :location_id, :method, CAST(:ship_to AS jsonb), :points_to_spend, :now, :now)
+    INSERT INTO cart (id, owner, customer_id, channel_code, location_id, method, ship_to, points_to_spend, coupon_codes,
+                      created_at, updated_at)
+    VALUES (:id, :owner, :customer_id, :channel_code, :location_id, :method, CAST(:ship_to AS jsonb), :points_to_spend,
+            :coupon_codes, :now, :now)
     """
 )
 _TOUCH = text(
@@ -62,7 +67,7 @@ _TOUCH = text(
 _CHANGE = text(
     """
     UPDATE cart SET location_id = :location_id, method = :method, ship_to = CAST(:ship_to AS jsonb),
-                    points_to_spend = :points_to_spend
+                    points_to_spend = :points_to_spend, coupon_codes = :coupon_codes
     WHERE id = :cart_id
     """
 )
@@ -87,6 +92,7 @@ def create(
     method: str = PICKUP,
     ship_to: Mapping[str, Any] | None = None,
     points_to_spend: int = 0,
+    coupon_codes: Sequence[str] = (),
     customer_id: UUID | None = None,
 ) -> dict[str, Any]:
     """A new cart in the caller's channel, for herself (customers) or for the named customer (clients, staff).
@@ -111,6 +117,7 @@ def create(
         "method": method,
         "ship_to": _json(ship_to),
         "points_to_spend": points_to_spend,
+        "coupon_codes": coupons.normal_all(coupon_codes),
         "now": now,
     }
     session.execute(_CREATE, row)
@@ -122,7 +129,8 @@ def create(
 def change(
     session: Session, *, cart_id: UUID, version: int, changes: Mapping[str, Any], caller: Principal, now: datetime
 ) -> dict[str, Any]:
-    """Set any of location (code or id, None to forget it), method, ship_to, points_to_spend. Returns the priced cart.
+    """Set any of location (code or id, None to forget it), method, ship_to, points_to_spend, coupon_codes (in any spelling,
+    in the place of those before). Returns the priced cart.
 
     Raises:
         NotFound, CartClosed, Stale, Invalid: nothing was changed.
@@ -138,6 +146,7 @@ def change(
         "method": changes.get("method", cart.method),
         "ship_to": _json(changes.get("ship_to", cart.ship_to)),
         "points_to_spend": changes.get("points_to_spend", cart.points_to_spend),
+        "coupon_codes": coupons.normal_all(changes.get("coupon_codes", cart.coupon_codes)),
     }
     session.execute(_CHANGE, row)
     return show(session, cart_id=cart_id, caller=caller, now=now)
@@ -207,20 +216,25 @@ def show(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -
         NotFound: there is no such cart, or it is another's.
     """
     cart = cart_of(session, cart_id=cart_id, caller=caller)
-    offers = _offers(session, cart, [line.variant_id for line in cart.lines], now=now)
+    offers, promotions = _offers(session, cart, now=now)
     place = None
     if cart.location_id is not None:
         place = ground.locations_by_id(session, location_ids=[cart.location_id])[cart.location_id]
-    return _cart_dict(cart, offers) | {
+    return _cart_dict(cart, offers, promotions, now=now) | {
         "location": None
         if place is None
         else {"id": place.id, "code": place.code, "name": place.name, "name_ja": place.name_ja, "zone": place.zone}
     }
 
 
-def _cart_dict(cart: CartFacts, offers: Mapping[UUID, Offer]) -> dict[str, Any]:
+def _cart_dict(
+    cart: CartFacts, offers: Mapping[UUID, Offer], promotions: Sequence[Promotion], *, now: datetime
+) -> dict[str, Any]:
     sold = [line for line in cart.lines if line.variant_id in offers]
-    priced = pricing.price([(offers[line.variant_id], line.quantity) for line in sold]) if sold else None
+    items = [(offers[line.variant_id], line.quantity) for line in sold]
+    priced = None
+    if items:
+        priced = pricing.price(items, promotions=promotions, coupon_codes=cart.coupon_codes, now=now)
     amounts = {} if priced is None else {line.id: part for line, part in zip(sold, priced.lines, strict=True)}
     found: dict[str, Any] = {
         "id": cart.id,
@@ -231,12 +245,14 @@ def _cart_dict(cart: CartFacts, offers: Mapping[UUID, Offer]) -> dict[str, Any]:
         "method": cart.method,
         "ship_to": cart.ship_to,
         "points_to_spend": cart.points_to_spend,
+        "coupon_codes": list(cart.coupon_codes),
         "order_id": cart.order_id,
         "created_at": cart.created_at,
         "updated_at": cart.updated_at,
         "sellable": len(sold) == len(cart.lines),
         "lines": [_line_dict(line, amounts.get(line.id), priced) for line in cart.lines],
         "totals": None,
+        "discounts": [] if priced is None else list(priced.discounts),
     }
     if priced is not None:
         currency = priced.currency
@@ -246,6 +262,7 @@ def _cart_dict(cart: CartFacts, offers: Mapping[UUID, Offer]) -> dict[str, Any]:
         found["totals"] = {
             "currency": currency,
             "tax_inclusive": priced.tax_inclusive,
+            "discount": _money(priced.discount_minor, currency),
             "subtotal": _money(priced.subtotal_minor, currency),
             "tax": _money(priced.tax_minor, currency),
             "total": _money(priced.total_minor, currency),
@@ -274,6 +291,7 @@ def _line_dict(line: CartLineFacts, part: pricing.PricedLine | None, priced: pri
         "quantity": line.quantity,
         "sellable": known,
         "unit_price": _money(part.unit_price_minor, priced.currency) if part and priced else None,
+        "discount": _money(part.discount_minor, priced.currency) if part and priced else None,
         "total": _money(part.total_minor, priced.currency) if part and priced else None,
         "tax_rate_bp": part.tax_rate_bp if part else None,
     }
@@ -302,17 +320,20 @@ def _insert(session: Session, cart: CartFacts, lines: Sequence[Item], *, now: da
         session.execute(_ADD, row)
 
 
-def _offers(session: Session, cart: CartFacts, variant_ids: Sequence[UUID], *, now: datetime) -> dict[UUID, Offer]:
-    if not variant_ids:
-        return {}
-    offers = ground.offers_for(
+def _offers(session: Session, cart: CartFacts, *, now: datetime) -> tuple[dict[UUID, Offer], list[Promotion]]:
+    """What its lines cost by variant, and which promotions may count; one statement."""
+    if not cart.lines:
+        return {}, []
+    offers, promotions = applicable(
         session,
         channel_code=cart.channel_code,
-        variant_ids=variant_ids,
+        variant_ids=[line.variant_id for line in cart.lines],
         location_id=cart.location_id,
+        coupon_codes=cart.coupon_codes,
+        shopper=Shopper(cart.customer_id),
         now=now,
     )
-    return {offer.variant_id: offer for offer in offers}
+    return {offer.variant_id: offer for offer in offers}, promotions
 
 
 def _location(session: Session, given: str | None) -> LocationFacts | None:

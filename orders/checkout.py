@@ -20,7 +20,9 @@ from orders.drafts import CARRY_OUT, PICKUP, SHIP, Draft
 from orders.ownership import cart_of, channel_of, contact_of, customer_for
 from orders.planning import Take
 from orders.pricing import Priced
+from orders.promotions import applicable, coupons
 from orders.queries.gift_cards import GiftCardFacts
+from orders.queries.promotions import Shopper
 from retail import queries as ground
 from retail import taxes
 from retail.kernel.auth import CLIENT, CUSTOMER, Principal
@@ -76,6 +78,7 @@ class _Wish:
     points: int
     ship_to: Mapping[str, Any] | None = None
     split: bool = False
+    coupon_codes: Sequence[str] = ()
     cart_id: UUID | None = None
     cart_version: int | None = None
 
@@ -95,6 +98,7 @@ def place(
     payments: Sequence[Mapping[str, Any]] = (),
     gift_card_numbers: Sequence[str] = (),
     points_to_spend: int | None = None,
+    coupon_codes: Sequence[str] | None = None,
     customer_id: UUID | None = None,
     contact: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any]:
@@ -110,6 +114,7 @@ def place(
         payment: ``{"method": card | pay_at_pickup | cash | card_terminal, "payment_method": "pm_..."}``; needed only
             when points and gift cards do not pay everything. Cards leave the order ``pending_payment`` for
             `payments.authorize`. payments: in its place at the till, several with amounts.
+        coupon_codes: in any spelling; those that do not count are told, with the reason, and the order is placed all the same.
         gift_card_numbers: used in their order after points, as far as they go.
         contact: name, email, phone of a guest, or in the place of the customer's own.
 
@@ -119,23 +124,19 @@ def place(
         NotFound: another's cart or customer, or another store's till.
         CartEmpty, NotForSale, NoPickupHere, NotSentThere, Invalid: what is asked cannot be sold; `errors` names every field
             or line.
-        OutOfStock, SplitNotWorth, InsufficientPoints, CartChanged: it could be, but not now; nothing was taken.
+        OutOfStock, SplitNotWorth, InsufficientPoints, CouponUsedUp, CartChanged: it could be, but not now; nothing was taken.
     """
     wish = _from_cart(session, cart_id, caller) if cart_id is not None else _from_lines(lines, caller)
-    wish = replace(
-        wish,
-        method=method or wish.method,
-        location=location if location is not None else wish.location,
-        ship_to=ship_to if ship_to is not None else wish.ship_to,
-        split=split,
-        points=wish.points if points_to_spend is None else points_to_spend,
-        customer_id=customer_id or wish.customer_id,
-    )
+    said: dict[str, Any] = {"method": method, "location": location, "ship_to": ship_to, "split": split}
+    said |= {"points": points_to_spend, "coupon_codes": coupon_codes, "customer_id": customer_id}
+    wish = replace(wish, **{name: value for name, value in said.items() if value is not None})
     place_ = _location(session, wish, caller)
     customer = customer_for(session, customer_id=wish.customer_id, caller=caller)
-    priced = _price(session, wish, place_, now)
+    named = contact_of(customer, contact, needed=wish.method != CARRY_OUT)
+    shopper = Shopper(customer.id if customer else None, *named[1:])
+    priced = _price(session, wish, place_, shopper, now)
     tenders = {"payment": payment, "payments": payments, "cards": _cards(session, gift_card_numbers)}
-    draft = _draft(wish, customer, priced, contact=contact, tenders=tenders, caller=caller, now=now)
+    draft = _draft(wish, customer, priced, contact=named, tenders=tenders, caller=caller, now=now)
 
     how = Take(wish.cart_id, caller.actor, now)
     draft = planning.take(session, draft=draft, place=place_, split=wish.split, how=how)
@@ -145,6 +146,7 @@ def place(
         )
     if not order_writer.write(session, draft=draft, actor=caller.actor, now=now):
         raise CartChanged
+    coupons.take(session, codes=priced.coupon_codes, order_id=draft.order_id, shopper=shopper, now=now)
     if draft.parts and gift_card_numbers:
         _spend_cards(session, draft, actor=caller.actor, now=now)
     if draft.method == CARRY_OUT:
@@ -166,6 +168,7 @@ def _from_cart(session: Session, cart_id: UUID, caller: Principal) -> _Wish:
         ship_to=cart.ship_to,
         customer_id=cart.customer_id,
         points=cart.points_to_spend,
+        coupon_codes=cart.coupon_codes,
         cart_id=cart.id,
         cart_version=cart.version,
     )
@@ -203,20 +206,23 @@ def _no_location(code: str, detail: str) -> NoPickupHere:
     return NoPickupHere(errors=[{"field": "location", "code": code, "detail": detail}])
 
 
-def _price(session: Session, wish: _Wish, place_: LocationFacts | None, now: datetime) -> Priced:
-    """Prices of the wish's channel at the store's tax, or the destination's with what sending costs. All lines that cannot be
-    sold are named at once."""
+def _price(session: Session, wish: _Wish, place_: LocationFacts | None, shopper: Shopper, now: datetime) -> Priced:
+    """Prices of the wish's channel less what promotions take off, at the store's tax, or the destination's with what sending
+    costs. All lines that cannot be sold are named at once."""
     known = [item.variant_id for item in wish.items if item.variant_id is not None]
+    codes = coupons.normal_all(wish.coupon_codes)
     skus = [] if known else sorted({item.sku for item in wish.items})
     sent_to = wish.ship_to if place_ is None else None
     tax_region = None if sent_to is None else taxes.tax_region_for(session, ship_to=sent_to)
-    offers = ground.offers_for(
+    offers, found = applicable(
         session,
         channel_code=wish.channel,
         skus=skus,
         variant_ids=known,
         location_id=None if place_ is None else place_.id,
         tax_region=tax_region,
+        coupon_codes=codes,
+        shopper=shopper,
         now=now,
     )
     by_sku = {offer.sku: offer for offer in offers}
@@ -228,11 +234,12 @@ def _price(session: Session, wish: _Wish, place_: LocationFacts | None, now: dat
     if missing:
         raise NotForSale(errors=missing)
     items = [(by_sku[item.sku], item.quantity) for item in wish.items]
-    goods = pricing.price(items)
+    promoted: dict[str, Any] = {"promotions": found, "coupon_codes": codes, "now": now}
+    goods = pricing.price(items, **promoted)
     if sent_to is None or tax_region is None:
         return goods
     fees = shipping_fees.fee_for(session, goods=goods, ship_to=sent_to, tax_region=tax_region, now=now)
-    return pricing.price(items, fees=fees) if fees else goods
+    return pricing.price(items, fees=fees, **promoted) if fees else goods
 
 
 def _draft(
@@ -240,20 +247,19 @@ def _draft(
     customer: CustomerFacts | None,
     priced: Priced,
     *,
-    contact: Mapping[str, str | None] | None,
+    contact: tuple[str, str | None, str | None],
     tenders: Mapping[str, Any],
     caller: Principal,
     now: datetime,
 ) -> Draft:
     """Everything about the new order that can be decided without taking anything; its plan is made when its stock is."""
-    till = wish.method == CARRY_OUT
     if wish.points > 0 and customer is None and priced.total_minor > 0:
         raise Invalid(errors=[{"field": "points_to_spend", "code": "no_customer", "detail": "Guests have no points"}])
     points, parts = splitting.split(
         priced.total_minor, priced.currency, method=wish.method, points=wish.points, **tenders
     )
     waits = any(part.tender == "card" for part in parts)
-    name, email, phone = contact_of(customer, contact, needed=not till)
+    name, email, phone = contact
     return Draft(
         order_id=new_id(),
         reference=new_reference(queries.REFERENCE_PREFIX),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from inventory import reservations
 from loyalty import ledger
 from orders import refund_ledger, tenders
+from orders.promotions import coupons
 from orders.queries import payments as payment_queries
 from retail.events import OrderPlaced, PaymentFailed
 from retail.kernel import outbox
@@ -76,7 +77,7 @@ def confirm(session: Session, *, order_id: UUID, actor: str, now: datetime) -> b
 
 
 def fail(session: Session, *, order_id: UUID, code: str, actor: str, now: datetime) -> bool:
-    """The card was declined, or never answered: stock and points go back, the cart is open again.
+    """The card was declined, or never answered: stock, points and coupons go back, the cart is open again.
 
     `code` is the provider's (``card_declined``, ``expired_card``, ...). Returns whether this call did it.
     """
@@ -89,6 +90,7 @@ def fail(session: Session, *, order_id: UUID, code: str, actor: str, now: dateti
     if tenders.void_points(session, order_id=order_id, actor=actor, now=now):
         ledger.release(session, order_id=order_id, actor=actor, now=now)
     _give_cards_back(session, order_id=order_id, actor=actor, now=now)
+    coupons.release(session, order_id=order_id, now=now)
     failed = PaymentFailed(order_id=order_id, reference=row.reference, customer_id=row.customer_id, code=code)
     outbox.publish(session, failed, actor=actor, now=now)
     return True

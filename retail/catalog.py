@@ -14,13 +14,19 @@ from retail import events, limits, queries
 from retail.kernel import outbox, versions
 from retail.kernel.errors import Conflict, Invalid, NotFound
 from retail.kernel.ids import new_id, parse_uuid
-from retail.models import Price, Product, Variant
+from retail.models import Price, PriceList, Product, Variant
 
 
 class ProductCodeTaken(Conflict):
     """Another product has this code."""
 
     code, title = "product_code_taken", "Another product has this code"
+
+
+class PriceListCodeTaken(Conflict):
+    """Another price list has this code."""
+
+    code, title = "price_list_code_taken", "Another price list has this code"
 
 
 class SkuTaken(Conflict):
@@ -53,12 +59,33 @@ class NewVariant:
 
 @dataclass(frozen=True, slots=True)
 class NewPrice:
-    """What a SKU costs from `valid_from` on (now when None), in the list's currency."""
+    """What a SKU costs from `valid_from` on (now when None), in the list's currency; until just before `valid_to`, where it
+    ends: then the price before it counts again."""
 
     sku: str
     amount_minor: int
     currency: str
     valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+
+def create_price_list(
+    session: Session, *, code: str, currency: str, tax_inclusive: bool, actor: str, now: datetime
+) -> dict[str, Any]:
+    """Make an empty price list; returns it (PriceListSchema). Channels sell from it by a campaign.
+
+    Raises:
+        PriceListCodeTaken.
+    """
+    table: Any = PriceList.__table__
+    list_id = new_id()
+    row = {"id": list_id, "code": code, "currency": currency, "tax_inclusive": tax_inclusive}
+    made = insert(table).values(row).on_conflict_do_nothing(index_elements=["code"]).returning(table.c.id)
+    if session.execute(made).scalar_one_or_none() is None:
+        raise PriceListCodeTaken
+    event = events.PricesSet(price_list_id=list_id, skus=[])
+    outbox.publish(session, event, actor=actor, now=now)
+    return row | {"channels": []}
 
 
 def create_product(
@@ -127,7 +154,8 @@ def set_prices(session: Session, *, price_list: str, prices: Sequence[NewPrice],
 
     Raises:
         NotFound: there is no such list.
-        CatalogInvalid: unknown SKUs, another currency, a moment in the past, the same SKU and moment twice.
+        CatalogInvalid: unknown SKUs, another currency, a moment in the past, an end before the beginning, the same SKU and
+            moment twice.
     """
     listed = queries.price_list(session, code=price_list)
     if listed is None:
@@ -143,6 +171,8 @@ def set_prices(session: Session, *, price_list: str, prices: Sequence[NewPrice],
             wrong.append({"line": line, "field": "price.currency", "code": "currency", "detail": listed.currency})
         elif at < now:
             wrong.append({"line": line, "field": "valid_from", "code": "past", "detail": "Prices begin now or later"})
+        elif price.valid_to is not None and price.valid_to <= at:
+            wrong.append({"line": line, "field": "valid_to", "code": "backwards", "detail": "It ends before it begins"})
         elif (known[price.sku], at) in rows:
             wrong.append({"line": line, "field": "sku", "code": "repeated", "detail": price.sku})
         else:
@@ -150,6 +180,7 @@ def set_prices(session: Session, *, price_list: str, prices: Sequence[NewPrice],
                 "variant_id": known[price.sku],
                 "price_list_id": listed.id,
                 "valid_from": at,
+                "valid_to": price.valid_to,
                 "amount_minor": price.amount_minor,
             }
     if wrong:
@@ -159,7 +190,7 @@ def set_prices(session: Session, *, price_list: str, prices: Sequence[NewPrice],
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["variant_id", "price_list_id", "valid_from"],
-            set_={"amount_minor": statement.excluded.amount_minor},
+            set_={"amount_minor": statement.excluded.amount_minor, "valid_to": statement.excluded.valid_to},
         )
     )
     event = events.PricesSet(price_list_id=listed.id, skus=sorted({price.sku for price in prices}))

@@ -17,6 +17,12 @@ GIFT_CARD_LOOKUPS = 30  # by number, per caller, in GIFT_CARD_LOOKUP_SECONDS
 GIFT_CARD_LOOKUP_SECONDS = 900
 GIFT_CARD_MINOR = 1_000_000_00  # what one card may be issued with
 REASONS_PER_POLICY = 50
+COUPONS_PER_ORDER = 10
+COUPONS_PER_REQUEST = 1000
+COUPON_CHARACTERS = 64  # as typed; 40 letters and digits of them count
+USES_PER_COUPON = 1_000_000_000
+NAMES_PER_PROMOTION = 1000  # of SKUs, of categories, of channels, of locations
+STEPS_PER_PROMOTION = 20
 
 # Stock
 SKUS_PER_AVAILABILITY = 100

@@ -147,15 +147,43 @@ class PriceList(Base):
     __table_args__ = (CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),)
 
 
+class Campaign(Base):
+    """A price list that goes before a channel's own while it lasts; of several with a price the highest `priority` counts. From
+    `valid_from` until just before `valid_to`, or for whole days (both included) in the zone of the location that sells."""
+
+    __tablename__ = "campaign"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    channel_code: Mapped[str] = mapped_column(ForeignKey("channel.code"))
+    price_list_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("price_list.id"))
+    name: Mapped[str] = mapped_column(server_default="")
+    priority: Mapped[int] = mapped_column(server_default="100")
+    valid_from: Mapped[datetime | None]
+    valid_to: Mapped[datetime | None]
+    from_on: Mapped[date | None]
+    to_on: Mapped[date | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+    __table_args__ = (
+        CheckConstraint("valid_from < valid_to AND from_on <= to_on", name="period"),
+        CheckConstraint("num_nulls(valid_from, from_on) = 1", name="begins"),
+        CheckConstraint("num_nulls(valid_from, to_on) > 0 AND num_nulls(from_on, valid_to) > 0", name="ends"),
+        Index("ix_campaign_channel", "channel_code", "id"),
+    )
+
+
 class Price(Base):
-    """A variant's price in one list, from a moment on; the latest `valid_from` not in the future counts."""
+    """A variant's price in one list, from a moment on, and until just before `valid_to` where it ends; of those that count,
+    the latest `valid_from` does. When one ends, the one before it counts again."""
 
     __tablename__ = "price"
     variant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("variant.id"), primary_key=True)
     price_list_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("price_list.id"), primary_key=True)
     valid_from: Mapped[datetime] = mapped_column(primary_key=True)
+    valid_to: Mapped[datetime | None]
     amount_minor: Mapped[int] = mapped_column(sa.BigInteger)
-    __table_args__ = (CheckConstraint("amount_minor >= 0", name="amount_minor"),)
+    __table_args__ = (
+        CheckConstraint("amount_minor >= 0", name="amount_minor"),
+        CheckConstraint("valid_from < valid_to", name="period"),
+    )
 
 
 class Channel(Base):

@@ -35,6 +35,7 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/api/v1/me/points"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/substitutes/<string:token>"): {"forbidden": _BY_LINK},
     ("POST", "/api/v1/substitutes/<string:token>/answer"): {"forbidden": _BY_LINK},
+    ("POST", "/api/v1/campaigns"): {"conflict": "campaigns stand beside each other"},
     ("POST", "/api/v1/gift-cards"): {"conflict": "a new card meets nothing that is there"},
     ("POST", "/api/v1/me/orders/claims"): {"conflict": _TWICE},
     ("POST", "/api/v1/stock/levels"): {"conflict": _TWICE},

@@ -7,6 +7,7 @@ from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
 from orders.models.parcels import Parcel, ParcelLine
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
+from orders.models.promotions import Coupon, CouponUse, Promotion
 from orders.models.returns import (
     ExchangeLine,
     HistoryImport,
@@ -21,6 +22,8 @@ from orders.models.sourcing import ShippingRate, SourcingDecision, SourcingPolic
 __all__ = [
     "Cart",
     "CartLine",
+    "Coupon",
+    "CouponUse",
     "Document",
     "DocumentCounter",
     "ExchangeLine",
@@ -40,6 +43,7 @@ __all__ = [
     "PaymentEntry",
     "PaymentMethod",
     "PickupCode",
+    "Promotion",
     "Refund",
     "RefundLine",
     "Return",

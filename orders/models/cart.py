@@ -22,6 +22,7 @@ class Cart(Base):
     method: Mapped[str] = mapped_column(server_default="pickup")
     ship_to: Mapped[dict[str, Any] | None]
     points_to_spend: Mapped[int] = mapped_column(server_default="0")
+    coupon_codes: Mapped[list[str]] = mapped_column(server_default="{}")
     state: Mapped[str] = mapped_column(server_default="open")
     order_id: Mapped[uuid.UUID | None]
     version: Mapped[int] = mapped_column(server_default="1")

@@ -34,6 +34,7 @@ class CartFacts:
     method: str
     ship_to: dict[str, Any] | None
     points_to_spend: int
+    coupon_codes: tuple[str, ...]
     state: str
     order_id: UUID | None
     version: int
@@ -44,8 +45,8 @@ class CartFacts:
 
 _CART = text(
     """
-    SELECT c.id, c.owner, c.customer_id, c.channel_code, c.location_id, c.method, c.ship_to, c.points_to_spend, c.state, c.order_id,
-           c.version, c.created_at, c.updated_at,
+    SELECT c.id, c.owner, c.customer_id, c.channel_code, c.location_id, c.method, c.ship_to, c.points_to_spend,
+           c.coupon_codes, c.state, c.order_id, c.version, c.created_at, c.updated_at,
            (SELECT json_agg(json_build_array(l.id, l.position, l.variant_id, l.quantity, v.sku, v.title, v.title_ja)
                             ORDER BY l.position)
             FROM cart_line AS l JOIN variant AS v ON v.id = l.variant_id WHERE l.cart_id = c.id) AS lines
@@ -61,6 +62,7 @@ def cart_facts(session: Session, *, cart_id: UUID) -> CartFacts | None:
     if row is None:
         return None
     values = dict(row)
+    values["coupon_codes"] = tuple(values["coupon_codes"])
     values["lines"] = tuple(_line(line) for line in values["lines"] or ())
     return CartFacts(**values)
 

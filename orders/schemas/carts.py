@@ -9,6 +9,8 @@ from retail.schemas import MoneySchema
 from retail.schemas.addresses import AddressSchema
 
 _METHOD = ma.validate.OneOf(["pickup", "carry_out", "ship"])
+_COUPON = ma.fields.String(validate=ma.validate.Length(1, limits.COUPON_CHARACTERS))
+_COUPONS = ma.validate.Length(max=limits.COUPONS_PER_ORDER)
 _POINTS = ma.validate.Range(0, limits.POINTS_PER_ORDER)
 
 
@@ -22,6 +24,7 @@ class CreateCartSchema(ma.Schema):
     method = ma.fields.String(load_default="pickup", validate=_METHOD)
     ship_to = ma.fields.Nested(AddressSchema, load_default=None, allow_none=True)
     points_to_spend = ma.fields.Integer(load_default=0, strict=True, validate=_POINTS)
+    coupon_codes = ma.fields.List(_COUPON, load_default=list, validate=_COUPONS)
     customer_id = ma.fields.UUID(load_default=None, metadata={"description": "Clients and staff: for whom"})
 
 
@@ -32,6 +35,7 @@ class ChangeCartSchema(ma.Schema):
     method = ma.fields.String(validate=_METHOD)
     ship_to = ma.fields.Nested(AddressSchema, allow_none=True)
     points_to_spend = ma.fields.Integer(strict=True, validate=_POINTS)
+    coupon_codes = ma.fields.List(_COUPON, validate=_COUPONS, metadata={"description": "In the place of those before"})
 
 
 class AddCartLineSchema(WishedLineSchema):
@@ -55,7 +59,10 @@ class CartLineSchema(ma.Schema):
     quantity = ma.fields.Integer(required=True)
     sellable = ma.fields.Boolean(required=True)
     unit_price = ma.fields.Nested(MoneySchema, required=True, allow_none=True)
-    total = ma.fields.Nested(MoneySchema, required=True, allow_none=True)
+    discount = ma.fields.Nested(MoneySchema, required=True, allow_none=True)
+    total = ma.fields.Nested(
+        MoneySchema, required=True, allow_none=True, metadata={"description": "With tax, after the discount"}
+    )
     tax_rate_bp = ma.fields.Integer(required=True, allow_none=True)
 
 
@@ -64,6 +71,7 @@ class CartTotalsSchema(ma.Schema):
 
     currency = ma.fields.String(required=True)
     tax_inclusive = ma.fields.Boolean(required=True)
+    discount = money_field(metadata={"description": "What promotions take off; the total is after it"})
     subtotal = money_field(metadata={"description": "Without tax"})
     tax = money_field()
     total = money_field()
@@ -84,12 +92,18 @@ class CartSchema(ma.Schema):
     method = ma.fields.String(required=True)
     ship_to = ma.fields.Dict(keys=ma.fields.String(), required=True, allow_none=True)
     points_to_spend = ma.fields.Integer(required=True)
+    coupon_codes = ma.fields.List(ma.fields.String(), required=True)
     order_id = ma.fields.UUID(required=True, allow_none=True)
     created_at = ma.fields.DateTime(required=True)
     updated_at = ma.fields.DateTime(required=True)
     sellable = ma.fields.Boolean(required=True, metadata={"description": "Whether every line can be sold"})
     lines = ma.fields.List(ma.fields.Nested(CartLineSchema), required=True)
     totals = ma.fields.Nested(CartTotalsSchema, required=True, allow_none=True)
+    discounts = ma.fields.List(
+        ma.fields.Dict(keys=ma.fields.String()),
+        required=True,
+        metadata={"description": "Which promotions apply and why, and why others (and which coupons) do not"},
+    )
 
 
 class HoldCartSchema(ma.Schema):

@@ -84,6 +84,11 @@ class PlaceOrderSchema(ma.Schema):
         validate=ma.validate.Range(0, limits.POINTS_PER_ORDER),
         metadata={"description": "At most the total is paid with points"},
     )
+    coupon_codes = ma.fields.List(
+        ma.fields.String(validate=ma.validate.Length(1, limits.COUPON_CHARACTERS)),
+        validate=ma.validate.Length(max=limits.COUPONS_PER_ORDER),
+        metadata={"description": "In any spelling; `discounts` of the answer tells which count, and why others do not"},
+    )
     customer_id = ma.fields.UUID(metadata={"description": "Clients and staff: for whom; absent for a guest"})
     contact = ma.fields.Nested(ContactSchema)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from retail.events.orders import (
+    CouponsChanged,
     DocumentIssued,
     GiftCardAdjusted,
     GiftCardBlockedOrNot,
@@ -17,6 +18,7 @@ from retail.events.orders import (
     OrderPolicyChanged,
     OrderRefunded,
     PaymentFailed,
+    PromotionChanged,
     ReturnApproved,
     ReturnClosed,
     ReturnEvent,
@@ -71,8 +73,10 @@ __all__ = [
     "AllocationShort",
     "BarcodeChanged",
     "BundleChanged",
+    "CampaignChanged",
     "ClientChanged",
     "ContactNoted",
+    "CouponsChanged",
     "CustomerChanged",
     "CustomerRegistered",
     "DocumentIssued",
@@ -108,6 +112,7 @@ __all__ = [
     "PointsEarned",
     "PricesSet",
     "ProductChanged",
+    "PromotionChanged",
     "ReturnApproved",
     "ReturnClosed",
     "ReturnEvent",
@@ -222,6 +227,15 @@ class PricesSet(Event):
     aggregate: ClassVar[str] = "price_list_id"
     price_list_id: uuid.UUID
     skus: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignChanged(Event):
+    """A campaign was made or changed; `fields` names what (``created``, or columns)."""
+
+    aggregate: ClassVar[str] = "campaign_id"
+    campaign_id: uuid.UUID
+    fields: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

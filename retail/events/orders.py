@@ -68,6 +68,26 @@ class DocumentIssued(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionChanged(Event):
+    """A promotion was made, changed or deleted; `fields` names what (``created``, ``deleted``, or columns)."""
+
+    aggregate: ClassVar[str] = "promotion_id"
+    promotion_id: uuid.UUID
+    code: str
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CouponsChanged(Event):
+    """`count` coupons of a promotion were made or changed; `fields` names what (``created``, or columns). Never the codes."""
+
+    aggregate: ClassVar[str] = "promotion_id"
+    promotion_id: uuid.UUID
+    count: int
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRefunded(OrderEvent):
     """Money and points went back to their tenders."""
 

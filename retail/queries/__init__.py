@@ -24,7 +24,10 @@ from retail.queries.access import (
 )
 from retail.queries.barcodes import barcodes_of, variant_of_barcode, variants_by_barcode
 from retail.queries.bundles import bundles_with, component_dicts, components_of, lock_variant_alone, lock_variants
+from retail.queries.campaigns import CampaignFacts, campaign_facts, campaigns, price_list_of_channel
 from retail.queries.catalog import (
+    OFFERS_BY_ID,
+    OFFERS_BY_SKU,
     Offer,
     PriceListFacts,
     VariantName,
@@ -71,7 +74,10 @@ from retail.queries.stores import (
 
 __all__ = [
     "KEY_ID_CHARACTERS",
+    "OFFERS_BY_ID",
+    "OFFERS_BY_SKU",
     "ActiveLink",
+    "CampaignFacts",
     "CodeAttempt",
     "CustomerFacts",
     "LocationFacts",
@@ -85,6 +91,8 @@ __all__ = [
     "VariantName",
     "barcodes_of",
     "bundles_with",
+    "campaign_facts",
+    "campaigns",
     "channel_exists",
     "client_dict",
     "client_name_taken",
@@ -117,6 +125,7 @@ __all__ = [
     "offers_for",
     "pickup_location",
     "price_list",
+    "price_list_of_channel",
     "price_lists",
     "prices_of",
     "principal_by_token",

@@ -41,6 +41,8 @@ class VariantName:
     title_ja: str | None
 
 
+# The lists that a channel sells from here and now: campaigns by priority, then its own. What a campaign's list does not
+# price costs what the next one says.
 _OFFERS = f"""
     SELECT v.id AS variant_id, v.sku, v.title, v.title_ja, price.amount_minor AS unit_price_minor,
            list.currency, coalesce(here.tax_inclusive, list.tax_inclusive) AS tax_inclusive,
@@ -49,26 +51,36 @@ _OFFERS = f"""
     JOIN price_list AS list ON list.id = c.price_list_id
     LEFT JOIN location AS l ON l.id = CAST(:location_id AS uuid) AND CAST(:tax_region AS text) IS NULL
     LEFT JOIN tax_region AS here ON here.code = coalesce(CAST(:tax_region AS text), l.tax_region, '{DEFAULT_REGION}')
+    CROSS JOIN LATERAL (
+        SELECT CAST(CAST(:now AS timestamptz) AT TIME ZONE coalesce(l.zone, here.zone, '{DEFAULT_ZONE}') AS date) AS today
+    ) AS calendar
     JOIN variant AS v ON CHOSEN
     JOIN product AS p ON p.id = v.product_id AND p.status = 'active'
     JOIN LATERAL (
-        SELECT amount_minor FROM price
-        WHERE variant_id = v.id AND price_list_id = list.id AND valid_from <= :now
-        ORDER BY valid_from DESC LIMIT 1
+        SELECT r.amount_minor FROM price AS r
+        LEFT JOIN LATERAL (
+            SELECT a.priority, a.id FROM campaign AS a
+            WHERE a.channel_code = c.code AND a.price_list_id = r.price_list_id
+              AND coalesce(a.valid_from <= :now, a.from_on <= calendar.today)
+              AND coalesce(a.valid_to > :now, a.to_on >= calendar.today, true)
+            ORDER BY a.priority DESC, a.id DESC LIMIT 1
+        ) AS campaign ON true
+        WHERE r.variant_id = v.id AND r.valid_from <= :now AND (r.valid_to IS NULL OR r.valid_to > :now)
+          AND (r.price_list_id = list.id OR campaign.id IS NOT NULL)
+        ORDER BY campaign.priority DESC NULLS LAST, campaign.id DESC, r.valid_from DESC LIMIT 1
     ) AS price ON true
     JOIN LATERAL (
         SELECT rate_bp FROM tax_rate
         WHERE region = coalesce(CAST(:tax_region AS text), l.tax_region, '{DEFAULT_REGION}')
-          AND tax_class_code = p.tax_class_code
-          AND valid_from <= CAST(CAST(:now AS timestamptz) AT TIME ZONE coalesce(l.zone, here.zone, '{DEFAULT_ZONE}')
-                                 AS date)
+          AND tax_class_code = p.tax_class_code AND valid_from <= calendar.today
         ORDER BY valid_from DESC LIMIT 1
     ) AS tax ON true
     WHERE c.code = :channel_code
 """  # noqa: S608 - two constants of this module
 # The sub-select hides the array's length from the planner, which would plan every order anew.
-_OFFERS_BY_SKU = Hot(_OFFERS.replace("CHOSEN", "v.sku = ANY(CAST((SELECT CAST(:skus AS text[])) AS text[]))"))
-_OFFERS_BY_ID = Hot(_OFFERS.replace("CHOSEN", "v.id = ANY(CAST((SELECT CAST(:ids AS uuid[])) AS uuid[]))"))
+OFFERS_BY_SKU = _OFFERS.replace("CHOSEN", "v.sku = ANY(CAST((SELECT CAST(:skus AS text[])) AS text[]))")
+OFFERS_BY_ID = _OFFERS.replace("CHOSEN", "v.id = ANY(CAST((SELECT CAST(:ids AS uuid[])) AS uuid[]))")
+_OFFERS_BY_SKU, _OFFERS_BY_ID = Hot(OFFERS_BY_SKU), Hot(OFFERS_BY_ID)
 _OFFERS_BY_EITHER = Hot(
     _OFFERS.replace("CHOSEN", "(v.sku = ANY(CAST(:skus AS text[])) OR v.id = ANY(CAST(:ids AS uuid[])))")
 )
@@ -130,10 +142,11 @@ class PriceListFacts:
 _PRICES = """
     coalesce((SELECT json_agg(json_build_object(
                   'price_list', n.code, 'price', json_build_object('amount_minor', n.amount_minor, 'currency', n.currency),
-                  'tax_inclusive', n.tax_inclusive, 'valid_from', n.valid_from) ORDER BY n.code)
-              FROM (SELECT DISTINCT ON (a.code) a.code, a.currency, a.tax_inclusive, r.amount_minor, r.valid_from
+                  'tax_inclusive', n.tax_inclusive, 'valid_from', n.valid_from, 'valid_to', n.valid_to) ORDER BY n.code)
+              FROM (SELECT DISTINCT ON (a.code) a.code, a.currency, a.tax_inclusive, r.amount_minor, r.valid_from,
+                           r.valid_to
                     FROM price AS r JOIN price_list AS a ON a.id = r.price_list_id
-                    WHERE r.variant_id = v.id AND r.valid_from <= :now
+                    WHERE r.variant_id = v.id AND r.valid_from <= :now AND (r.valid_to IS NULL OR r.valid_to > :now)
                     ORDER BY a.code, r.valid_from DESC) AS n), '[]')"""
 _GTINS = "ARRAY(SELECT gtin FROM barcode WHERE variant_id = v.id ORDER BY gtin)"
 _PRODUCT = f"""
@@ -174,10 +187,11 @@ _PRICE_LISTS = text(
 )
 _PRICES_OF_LIST = text(
     """
-    SELECT v.sku, v.title, v.title_ja, r.amount_minor, r.valid_from
+    SELECT v.sku, v.title, v.title_ja, r.amount_minor, r.valid_from, r.valid_to
     FROM variant AS v
-    JOIN LATERAL (SELECT amount_minor, valid_from FROM price
+    JOIN LATERAL (SELECT amount_minor, valid_from, valid_to FROM price
                   WHERE variant_id = v.id AND price_list_id = :price_list_id AND valid_from <= :now
+                    AND (valid_to IS NULL OR valid_to > :now)
                   ORDER BY valid_from DESC LIMIT 1) AS r ON true
     WHERE (CAST(:after AS text) IS NULL OR v.sku > :after)
     ORDER BY v.sku LIMIT :limit
@@ -267,6 +281,7 @@ def prices_of(
             "title_ja": row.title_ja,
             "price": {"amount_minor": row.amount_minor, "currency": price_list.currency},
             "valid_from": row.valid_from,
+            "valid_to": row.valid_to,
         }
         for row in session.execute(_PRICES_OF_LIST, given).all()
     ]
@@ -307,5 +322,6 @@ def _product(row: dict[str, Any]) -> dict[str, Any]:
 
 def _variant(item: dict[str, Any]) -> dict[str, Any]:
     for price in item["prices"]:
-        price["valid_from"] = datetime.fromisoformat(price["valid_from"])
+        for name in ("valid_from", "valid_to"):
+            price[name] = None if price[name] is None else datetime.fromisoformat(price[name])
     return item

@@ -97,6 +97,19 @@ def list_price_lists(*, session: Session, call: Call, query: dict[str, Any]) -> 
     return Page.of(rows, query["limit"], lambda row: [row["code"]])
 
 
+@blueprint.write(
+    "POST",
+    "/price-lists",
+    permission="catalog.write",
+    body=schemas.NewPriceListSchema,
+    answer=schemas.PriceListSchema,
+    status=201,
+)
+def create_price_list(*, session: Session, call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """Make an empty price list, for a campaign."""
+    return catalog.create_price_list(session, **body, actor=call.actor, now=call.now)
+
+
 @blueprint.read(
     "/price-lists/<price_list>/prices", permission="catalog.read", answer=schemas.PricePageSchema, query=PageQuery
 )
@@ -123,7 +136,9 @@ def list_prices(*, session: Session, call: Call, price_list: str, query: dict[st
 def set_prices(*, session: Session, call: Call, price_list: str, body: dict[str, Any]) -> dict[str, int]:
     """Set prices from now or a later moment on, all or none."""
     prices = [
-        NewPrice(line["sku"], line["price"]["amount_minor"], line["price"]["currency"], line["valid_from"])
+        NewPrice(
+            line["sku"], line["price"]["amount_minor"], line["price"]["currency"], line["valid_from"], line["valid_to"]
+        )
         for line in body["prices"]
     ]
     catalog.set_prices(session, price_list=price_list, prices=prices, actor=call.actor, now=call.now)

@@ -20,6 +20,7 @@ class VariantPriceSchema(ma.Schema):
     price = ma.fields.Nested(MoneySchema, required=True)
     tax_inclusive = ma.fields.Boolean(required=True)
     valid_from = ma.fields.DateTime(required=True)
+    valid_to = ma.fields.DateTime(required=True, allow_none=True)
 
 
 class ProductVariantSchema(ma.Schema):
@@ -137,6 +138,15 @@ class PriceSchema(ma.Schema):
     title_ja = ma.fields.String(required=True, allow_none=True)
     price = ma.fields.Nested(MoneySchema, required=True)
     valid_from = ma.fields.DateTime(required=True)
+    valid_to = ma.fields.DateTime(required=True, allow_none=True)
+
+
+class NewPriceListSchema(ma.Schema):
+    """A price list to be made; a campaign lets a channel sell from it."""
+
+    code = Code(required=True)
+    currency = ma.fields.String(required=True, validate=ma.validate.Regexp(r"^[A-Z]{3}\Z"), metadata={"example": "JPY"})
+    tax_inclusive = ma.fields.Boolean(required=True)
 
 
 class NewPriceSchema(ma.Schema):
@@ -146,6 +156,11 @@ class NewPriceSchema(ma.Schema):
     price = ma.fields.Nested(MoneySchema, required=True)
     valid_from = ma.fields.AwareDateTime(
         load_default=None, allow_none=True, metadata={"description": "Now when left out; never in the past"}
+    )
+    valid_to = ma.fields.AwareDateTime(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Where the price ends: from then on the one before it counts again"},
     )
 
     @ma.validates_schema

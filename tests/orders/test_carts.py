@@ -40,6 +40,7 @@ def test_a_cart_is_priced(session: Session, api: Api) -> None:
     assert found["totals"] == {
         "currency": "JPY",
         "tax_inclusive": True,
+        "discount": yen(0),
         "subtotal": yen(4100),
         "tax": yen(400),
         "total": yen(4500),

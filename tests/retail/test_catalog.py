@@ -166,6 +166,7 @@ def test_a_variant_shows_its_present_prices(api: Api, session: Session, reader: 
             "price": {"amount_minor": 1000, "currency": "JPY"},
             "tax_inclusive": True,
             "valid_from": (now - timedelta(days=1)).isoformat(),
+            "valid_to": None,
         }
     ]
     with clock.shifted(timedelta(days=3)):
