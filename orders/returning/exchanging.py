@@ -22,9 +22,11 @@ from orders.pricing import PricedLine
 from orders.queries import changes as change_queries
 from orders.queries import gift_cards as card_queries
 from orders.queries import returns as queries
+from orders.queries import value as value_queries
 from orders.queries.payments import OrderFacts
 from orders.queries.returns import LockedReturn, ReturnLineFacts
 from orders.return_policies import Finding
+from orders.value import MoreThanLeft
 from retail.kernel.errors import Conflict
 from retail.kernel.ids import new_id
 
@@ -285,12 +287,22 @@ def swap(
     tender: ``cash`` or ``card_terminal``: what the counter took for the difference.
 
     Raises:
-        DifferenceUnpaid, GiftCardShort: nothing was changed.
+        DifferenceUnpaid, GiftCardShort: nothing was changed. MoreThanLeft: what came back was given back otherwise meanwhile.
     """
+    _require_left(session, order, lines)
     ids = [line.id for line in lines]
     cost = int(session.execute(_COST, {"lines": ids}).scalar_one())
     difference = cost - sum(line.amount_minor for line in lines)
-    _settle(session, order, found, difference, tender=tender, pickup=method == "pickup", actor=actor, now=now)
+    _settle(
+        session,
+        order,
+        found,
+        difference,
+        tender=tender,
+        pickup=method == "pickup" and not over_the_counter,
+        actor=actor,
+        now=now,
+    )
     given = {
         "order_id": order.id,
         "return_lines": ids,
@@ -315,6 +327,18 @@ def swap(
     # Last, when what the new goods earn is in the books, too: the share is one of everything handed over.
     refund_ledger.claw_back(session, order_id=order.id, key=f"exchange:{found.id}:claw_back", actor=actor, now=now)
     return difference
+
+
+def _require_left(session: Session, order: OrderFacts, lines: Sequence[ReturnLineFacts]) -> None:
+    """A refund of the whole order may have come first."""
+    left = {line.id: line.left for line in value_queries.line_worths(session, order_id=order.id)}
+    wrong = [
+        {"order_line_id": line.order_line_id, "code": "more_than_left", "requested": line.quantity, "left": left_of}
+        for line in lines
+        if (left_of := left.get(line.order_line_id, 0)) < line.quantity
+    ]
+    if wrong:
+        raise MoreThanLeft(errors=wrong)
 
 
 def _settle(

@@ -439,3 +439,38 @@ def test_one_unit_comes_back_once(session: Session, api: Api) -> None:
     assert level(session, made.store, made.tea) == (10, 0, 0)
     assert session.execute(text("SELECT count(*), sum(amount_minor) FROM refund")).one() == (1, 1980)
     assert clean(session)
+
+
+def test_an_exchange_whose_goods_were_paid_back_meanwhile_is_refused(
+    session: Session, api: Api, unchanged: Unchanged
+) -> None:
+    """Found by a walk of the machine: the row's CHECK refused it, and nobody was told why."""
+    made = shop(session)
+    order = bought(api, made, quantity=1)
+    back = swap(api, made.associate, order, made.cake.sku).json
+    assert receive(api, made.associate, back, made.store).status_code == 200
+    manager = staff(session, "manager", locations=[made.store.id])
+    whole = api(manager).post(f"/orders/{order['reference']}/refunds", key="whole", json={"reason": "late"})
+    assert whole.status_code == 201, whole.json
+    with unchanged():
+        refused = inspect(api, made.associate, back, more={"over_the_counter": True, "tender": None}, sellable=1)
+        assert (refused.status_code, refused.json["code"]) == (409, "more_than_left"), refused.json
+    rejected = api(manager).post(f"/returns/{back['reference']}/rejection", key="no", json={"reason": "paid back"})
+    assert rejected.status_code == 200, rejected.json
+    assert level(session, made.store, made.cake)[1] == 0, "what was kept for her is free"
+    assert clean(session)
+
+
+def test_dearer_goods_do_not_leave_over_the_counter_unpaid(session: Session, api: Api, unchanged: Unchanged) -> None:
+    """Found by a walk of the machine: the difference was left to a pickup that there is not."""
+    made = shop(session)
+    order = bought(api, made, quantity=1, lines=[{"sku": made.cake.sku, "quantity": 1}])
+    back = swap(api, made.associate, order, made.tea.sku).json
+    receive(api, made.associate, back, made.store)
+    with unchanged():
+        unpaid = inspect(api, made.associate, back, more={"over_the_counter": True}, sellable=1)
+        assert (unpaid.status_code, unpaid.json["code"]) == (409, "payment_missing"), unpaid.json
+        assert unpaid.json["difference"]["amount_minor"] == 1980 - 540
+    paid = inspect(api, made.associate, back, "paid", {"over_the_counter": True, "tender": "cash"}, sellable=1)
+    assert (paid.status_code, paid.json["state"]) == (200, "exchanged"), paid.json
+    assert clean(session)

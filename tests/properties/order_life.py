@@ -313,6 +313,10 @@ class OrderLife:
         else:
             self.log.append("refund all")
 
+    def close(self) -> bool:
+        """One step forward with what comes back, if anything does (ReturnLife); whether there was one to do."""
+        return False
+
     # --- What befalls the card network, and time
 
     def network(self) -> None:
