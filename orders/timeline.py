@@ -28,9 +28,19 @@ def of_order(
 ) -> list[dict[str, Any]]:
     """`limit` + 1 steps of an order after sequence number `after`: seq, type, at, actor, data.
 
-    A customer sees what happened, and whether it was she who did it, not which member of staff.
+    A customer sees what happened, and whether it was she who did it, not which member of staff, nor which other customer
+    (who brings goods back by a gift receipt is none of the buyer's business).
     """
     steps = queries.timeline(session, order_id=order["id"], after=after, limit=limit)
     if caller.kind != CUSTOMER:
         return steps
-    return [step | {"actor": "you" if step["actor"] == caller.actor else "shop"} for step in steps]
+    return [
+        step | {"actor": "you" if step["actor"] == caller.actor else "shop", "data": _hers(step["data"], caller)}
+        for step in steps
+    ]
+
+
+def _hers(data: Mapping[str, Any], caller: Principal) -> dict[str, Any]:
+    """An event's data without the id of another customer."""
+    named = data.get("customer_id")
+    return dict(data) if named is None or named == str(caller.id) else dict(data) | {"customer_id": None}

@@ -1,7 +1,12 @@
-"""The pages of orders: the pickup counter and documents for staff, and what customers open by a link."""
+"""The console's pages of this package, a module per thing that people do."""
 
 from flask import Blueprint
 
-from orders.console import counter, documents, substitutes
+from orders.console import counter, documents, gift_receipts, substitutes
 
-BLUEPRINTS: list[Blueprint] = [*counter.BLUEPRINTS, *documents.BLUEPRINTS, *substitutes.BLUEPRINTS]
+BLUEPRINTS: list[Blueprint] = [
+    *counter.BLUEPRINTS,
+    *documents.BLUEPRINTS,
+    *gift_receipts.BLUEPRINTS,
+    *substitutes.BLUEPRINTS,
+]

@@ -10,6 +10,7 @@ from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, Web
 from orders.models.promotions import Coupon, CouponUse, Promotion
 from orders.models.returns import (
     ExchangeLine,
+    GiftReceipt,
     HistoryImport,
     HistoryLine,
     Return,
@@ -31,6 +32,7 @@ __all__ = [
     "FulfillmentLine",
     "GiftCard",
     "GiftCardEntry",
+    "GiftReceipt",
     "HistoryImport",
     "HistoryLine",
     "Order",

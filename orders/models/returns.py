@@ -75,6 +75,7 @@ class Return(Base):
     payment_method_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment_method.id"))
     difference_minor: Mapped[int | None] = mapped_column(sa.BigInteger)
     findings: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    gift_receipt_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("gift_receipt.id"))
     external_reference: Mapped[str | None]
     reason: Mapped[str] = mapped_column(server_default="")
     requested_by: Mapped[str] = mapped_column(server_default="system")
@@ -121,6 +122,21 @@ class Return(Base):
             postgresql_where=sa.text("external_reference IS NOT NULL"),
         ),
     )
+
+
+class GiftReceipt(Base):
+    """A paper for who was given an order's goods: a reference and a link, no prices. Returns by it become store credit.
+
+    The link's token is not stored: `token_hash` is its fingerprint.
+    """
+
+    __tablename__ = "gift_receipt"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(unique=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    order_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("order.id"), unique=True)
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
 
 
 class ReturnLine(Base):

@@ -107,6 +107,23 @@ def requests_of(session: Session, *, order_id: UUID) -> int:
     return int(session.execute(_REQUESTS, {"order_id": order_id}).scalar_one())
 
 
+_GIFT_RECEIPT = text(
+    """
+    SELECT id, reference, order_id FROM gift_receipt
+    WHERE order_id = CAST(:order_id AS uuid) OR reference = CAST(:reference AS text) OR token_hash = CAST(:token_hash AS text)
+    """
+)
+
+
+def gift_receipt(
+    session: Session, *, order_id: UUID | None = None, reference: str | None = None, token_hash: str | None = None
+) -> tuple[UUID, str, UUID] | None:
+    """A gift receipt by one of its keys: (id, reference, order)."""
+    given = {"order_id": order_id, "reference": reference, "token_hash": token_hash}
+    row = session.execute(_GIFT_RECEIPT, given).one_or_none()
+    return None if row is None else (row.id, row.reference, row.order_id)
+
+
 RETURN_SQL = """
     json_build_object(
       'id', b.id, 'reference', b.reference, 'purpose', b.purpose, 'state', b.state, 'order_id', b.order_id,
@@ -116,6 +133,8 @@ RETURN_SQL = """
       'location', (SELECT s.code FROM location AS s WHERE s.id = b.location_id), 'requested_by', b.requested_by,
       'requested_at', b.requested_at, 'decided_at', b.decided_at, 'received_at', b.received_at,
       'inspected_at', b.inspected_at, 'closed_at', b.closed_at, 'close_reason', b.close_reason, 'version', b.version,
+      'location_id', b.location_id, 'gift_receipt', (SELECT g.reference FROM gift_receipt AS g WHERE g.id = b.gift_receipt_id),
+      'store_credit_id', (SELECT r.gift_card_id FROM refund AS r WHERE r.return_id = b.id AND r.gift_card_id IS NOT NULL LIMIT 1),
       'refund_id', (SELECT r.id FROM refund AS r WHERE r.return_id = b.id LIMIT 1),
       'lines', (SELECT json_agg(json_build_object(
           'id', bl.id, 'order_line_id', bl.order_line_id, 'position', bl.position, 'sku', bl.sku, 'title', bl.title,
@@ -247,12 +266,22 @@ def return_lines(session: Session, *, return_id: UUID) -> list[ReturnLineFacts]:
 
 
 _moment = datetime.fromisoformat
+_KEYS_SHOWN = (
+    "id",
+    "order_id",
+    "customer_id",
+    "location_id",
+    "gift_card_id",
+    "payment_method_id",
+    "refund_id",
+    "store_credit_id",
+)
 
 
 def _return_of(found: dict[str, Any]) -> dict[str, Any]:
     back = dict(found)
     currency = back["currency"]
-    for name in ("id", "order_id", "customer_id", "gift_card_id", "payment_method_id", "refund_id"):
+    for name in _KEYS_SHOWN:
         back[name] = None if back[name] is None else UUID(back[name])
     for name in ("requested_at", "decided_at", "received_at", "inspected_at", "closed_at"):
         back[name] = None if back[name] is None else _moment(back[name])

@@ -1,7 +1,7 @@
 """Asking for a return or an exchange: what may come back is checked by policy, kept for it, and decided where a policy does."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from orders import gift_cards, payment_methods, return_policies, value
+from orders import gift_cards, gift_receipts, payment_methods, return_policies, value
 from orders.ownership import channel_of, order_for
 from orders.queries import payments as payment_queries
 from orders.queries.payments import OrderFacts
@@ -20,7 +20,7 @@ from orders.returning.exchanging import Wanted
 from orders.returning.rules import REFERENCE_PREFIX, DestinationNotAllowed, NotReturnable
 from retail.events import ReturnRequested
 from retail.kernel import outbox
-from retail.kernel.auth import Principal
+from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.errors import Invalid, NotFound
 from retail.kernel.ids import new_id, new_reference
 
@@ -39,10 +39,10 @@ class Destination:
 _RETURN = text(
     """
     INSERT INTO "return" (id, reference, kind, order_id, customer_id, channel_code, purpose, state, currency, amount_minor,
-                          refund_to, gift_card_id, payment_method_id, difference_minor, findings, reason, requested_by,
+                          refund_to, gift_card_id, payment_method_id, gift_receipt_id, difference_minor, findings, reason, requested_by,
                           requested_at, decided_by, decided_at)
     VALUES (:id, :reference, 'live', :order_id, :customer_id, :channel, :purpose, CAST(:state AS text), :currency, :amount_minor,
-            :refund_to, :gift_card_id, :payment_method_id, :difference_minor, CAST(:findings AS jsonb), :reason, :actor,
+            :refund_to, :gift_card_id, :payment_method_id, :gift_receipt_id, :difference_minor, CAST(:findings AS jsonb), :reason, :actor,
             :now, CASE WHEN CAST(:state AS text) = 'approved' THEN 'policy' END,
             CASE WHEN CAST(:state AS text) = 'approved' THEN CAST(:now AS timestamptz) END)
     """
@@ -63,9 +63,10 @@ _LINE = text(
 def ask(
     session: Session,
     *,
-    order: str,
+    order: str | None = None,
+    gift_receipt: str | None = None,
     lines: Sequence[Wanted],
-    refund_to: str = ORIGINAL,
+    refund_to: str | None = None,
     payment_method_id: UUID | None = None,
     gift_card: str | None = None,
     location: UUID | None = None,
@@ -75,6 +76,7 @@ def ask(
 ) -> UUID:
     """Ask for units of an order's lines to come back; with `new_sku` on every line, in exchange. Returns the return's id.
 
+    gift_receipt: in the place of `order`, from whoever was given the goods: the worth becomes store credit of hers.
     refund_to: ``original`` (the tenders the order was paid with), ``gift_card`` or ``store_credit``. payment_method_id: a
     saved method of the customer: her gift card, or one that the order was paid with. gift_card: a card's number.
     location: of an exchange, where the new goods are taken from (else where the old ones came from).
@@ -85,19 +87,26 @@ def ask(
         ExchangeRefused, NotForSale, OutOfStock, GiftCardShort: the new goods cannot be had, or not paid.
         Nothing was changed.
     """
-    order_id = order_for(session, order=order, caller=caller)
+    gift = None if gift_receipt is None else gift_receipts.find(session, given=gift_receipt)
+    order_id = gift.order_id if gift is not None else order_for(session, order=order or "", caller=caller)
     facts = payment_queries.lock_order(session, order_id=order_id)
     if facts is None:
         raise NotFound
     found = _allowed(session, facts, lines, now)
     exchanged = _is_exchange(lines)
-    to = _destination(session, facts, refund_to=refund_to, payment_method_id=payment_method_id, gift_card=gift_card)
+    to = (
+        _destination(session, facts, refund_to=refund_to, payment_method_id=payment_method_id, gift_card=gift_card)
+        if gift is None
+        else _store_credit(refund_to, payment_method_id, gift_card)
+    )
     if not exchanged:
         _require_original(session, facts, to)
         _require_destination(found, to)
     worths = {one.order_line_id: _worth(found[one.order_line_id], one.quantity) for one in lines}
     by_hand = any(finding.policy.approval == "by_hand" for finding in found.values())
     row = _row(facts, found, to, exchanged=exchanged, by_hand=by_hand, caller=caller)
+    if gift is not None:  # the buyer need not hear of it
+        row |= {"gift_receipt_id": gift.id, "customer_id": caller.id if caller.kind == CUSTOMER else None}
     row |= {"amount_minor": sum(worths.values()), "reason": reason, "now": now}
     new_goods = (
         exchanging.wish(session, order=facts, wanted=lines, found=found, location=location, now=now)
@@ -113,16 +122,20 @@ def ask(
     line_ids = _write_lines(session, row["id"], lines, found, worths)
     if new_goods is not None:
         exchanging.keep(session, order=facts, goods=new_goods, line_ids=line_ids, actor=caller.actor, now=now)
-    event = ReturnRequested(
-        order_id=facts.id,
-        reference=str(row["reference"]),
-        customer_id=facts.customer_id,
-        return_id=UUID(str(row["id"])),
-        purpose=str(row["purpose"]),
-        approved=not by_hand,
-    )
-    outbox.publish(session, event, actor=caller.actor, now=now)
+    _tell(session, row, actor=caller.actor, now=now)
     return UUID(str(row["id"]))
+
+
+def _tell(session: Session, row: Mapping[str, Any], *, actor: str, now: datetime) -> None:
+    event = ReturnRequested(
+        order_id=row["order_id"],
+        reference=row["reference"],
+        customer_id=row["customer_id"],
+        return_id=row["id"],
+        purpose=row["purpose"],
+        approved=row["state"] == "approved",
+    )
+    outbox.publish(session, event, actor=actor, now=now)
 
 
 def _row(
@@ -141,6 +154,7 @@ def _row(
         "refund_to": to.refund_to,
         "gift_card_id": to.gift_card_id,
         "payment_method_id": to.payment_method_id,
+        "gift_receipt_id": None,
         "findings": json.dumps([finding.told() for finding in found.values()], ensure_ascii=False),
         "actor": caller.actor,
     }
@@ -181,16 +195,27 @@ def _is_exchange(lines: Sequence[Wanted]) -> bool:
 
 
 def _destination(
-    session: Session, order: OrderFacts, *, refund_to: str, payment_method_id: UUID | None, gift_card: str | None
+    session: Session, order: OrderFacts, *, refund_to: str | None, payment_method_id: UUID | None, gift_card: str | None
 ) -> Destination:
     if gift_card is not None:
         return Destination(GIFT_CARD, gift_cards.find(session, number=gift_card).id)
     if payment_method_id is None:
-        return Destination(refund_to)
+        return Destination(refund_to or ORIGINAL)
     method = payment_methods.of_customer(session, customer_id=order.customer_id, method_id=payment_method_id)
     if method.gift_card_id is not None:
         return Destination(GIFT_CARD, method.gift_card_id, method.id)
     return Destination(ORIGINAL, None, method.id)
+
+
+def _store_credit(refund_to: str | None, *others: object) -> Destination:
+    """Where the money of a gift goes.
+
+    Raises:
+        DestinationNotAllowed: somewhere else was named.
+    """
+    if refund_to not in (None, STORE_CREDIT) or any(other is not None for other in others):
+        raise DestinationNotAllowed("A gift receipt gives store credit", allowed=[STORE_CREDIT])
+    return Destination(STORE_CREDIT)
 
 
 def _require_destination(found: dict[UUID, Finding], to: Destination) -> None:

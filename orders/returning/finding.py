@@ -17,10 +17,10 @@ from retail.kernel.ids import parse_reference, parse_uuid
 
 
 def show(session: Session, *, given: str, caller: Principal) -> dict[str, Any]:
-    """One return by reference or id (ReturnSchema).
+    """One return by reference or id (ReturnSchema); of one by gift receipt a customer is told no price and no order.
 
     Raises:
-        NotFound: there is none, or it is another customer's.
+        NotFound: there is none, or it is another customer's, or its goods are at another store.
     """
     keys = queries.return_keys(session, return_id=parse_uuid(given), reference=parse_reference(given, REFERENCE_PREFIX))
     if keys is None:
@@ -28,7 +28,18 @@ def show(session: Session, *, given: str, caller: Principal) -> dict[str, Any]:
     found = queries.return_dict(session, return_id=keys[0])
     if caller.kind == CUSTOMER and (caller.id is None or found["customer_id"] != caller.id):
         raise NotFound
-    return found
+    if found["location_id"] is not None and not caller.at_location(found["location_id"]):
+        raise NotFound
+    return _told(found, caller)
+
+
+def _told(found: dict[str, Any], caller: Principal) -> dict[str, Any]:
+    """As this caller may know it. Whoever was given the goods learns what she got for them, not what was paid, nor by whom."""
+    if caller.kind != CUSTOMER or found["gift_receipt"] is None:
+        return found
+    hidden = dict.fromkeys(("order_id", "order_reference", "fee", "refund_id"))
+    hidden |= {} if found["state"] == "refunded" else {"amount": None}
+    return found | hidden | {"lines": [line | {"amount": None} for line in found["lines"]]}
 
 
 def browse(
@@ -47,7 +58,7 @@ def browse(
         NotFound: `order` names none, or another's.
     """
     order_id: UUID | None = None if order is None else order_for(session, order=order, caller=caller)
-    return queries.list_returns(
+    found = queries.list_returns(
         session,
         limit=limit,
         after=after,
@@ -56,6 +67,7 @@ def browse(
         states=states,
         locations=caller.locations,
     )
+    return [_told(one, caller) for one in found]
 
 
 def returnability(session: Session, *, order: str, at: datetime, caller: Principal) -> dict[str, Any]:

@@ -258,7 +258,7 @@ def _pay_back(
             kind="store_credit",
             amount_minor=0,
             currency=order.currency,
-            customer_id=order.customer_id,
+            customer_id=found.customer_id,
             order_id=order.id,
             reason="return",
             actor=actor,

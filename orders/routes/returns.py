@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orders import cancellation, return_policies, returning
+from orders import cancellation, gift_receipts, return_policies, returning
 from orders.returning import Wanted
 from orders.schemas import returns as schemas
 from retail import stores
@@ -186,6 +186,25 @@ def get_returnability(session: Any, call: Call, reference: str, query: dict[str,
     """What may come back of an order, now or at a moment: per line how many units, until when, by which rule, and why not."""
     at = query["at"] or call.now
     return returning.returnability(session, order=reference, at=at, caller=call.principal)
+
+
+@blp.write(
+    "POST",
+    "/orders/<string:reference>/gift-receipt",
+    permission="orders.read|orders.place",
+    answer=schemas.NewGiftReceiptSchema,
+    status=201,
+    idempotent=True,
+)
+def make_gift_receipt(session: Any, call: Call, reference: str) -> dict[str, Any]:
+    """A gift receipt of an order, without prices: for a paper (`qr_svg`), or a link (`path`). An order has one."""
+    return gift_receipts.make(session, order=reference, caller=call.principal, now=call.now)
+
+
+@blp.read("/gift-receipts/<string:given>", permission=ASKS, answer=schemas.GiftReceiptSchema)
+def get_gift_receipt(session: Any, call: Call, given: str) -> dict[str, Any]:
+    """What is on a gift receipt, by its reference or token, and what of it may come back."""
+    return gift_receipts.shown(session, receipt=gift_receipts.find(session, given=given), now=call.now)
 
 
 @blp.read(

@@ -30,8 +30,10 @@ class ReturnedLineSchema(ma.Schema):
 class AskReturnSchema(ma.Schema):
     """What is to come back, and where the money goes; at most one of payment_method_id, gift_card and refund_to."""
 
-    order = ma.fields.String(
-        required=True, validate=ma.validate.Length(1, 64), metadata={"description": "Reference or id"}
+    order = ma.fields.String(validate=ma.validate.Length(1, 64), metadata={"description": "Reference or id"})
+    gift_receipt = ma.fields.String(
+        validate=ma.validate.Length(1, 64),
+        metadata={"description": "In the place of `order`: a gift receipt's reference or token; paid as store credit"},
     )
     lines = ma.fields.List(ma.fields.Nested(ReturnedLineSchema), required=True, validate=LINES)
     refund_to = ma.fields.String(validate=ma.validate.OneOf([name for name in DESTINATIONS if name != "gift_card"]))
@@ -45,6 +47,8 @@ class AskReturnSchema(ma.Schema):
     def _one(self, data: Mapping[str, Any], **_: Any) -> None:
         if sum(name in data for name in ("refund_to", "payment_method_id", "gift_card")) > 1:
             raise ma.ValidationError("At most one of refund_to, payment_method_id and gift_card")
+        if ("order" in data) == ("gift_receipt" in data):
+            raise ma.ValidationError("Give exactly one of order and gift_receipt", "order")
 
 
 class ExchangedLineSchema(ReturnedLineSchema):
@@ -62,6 +66,11 @@ class AskExchangeSchema(AskReturnSchema):
         metadata=LOCATION_CODE
         | {"description": "Where the new goods are taken from; else where the old ones came from"},
     )
+
+    @ma.validates_schema
+    def _by_order(self, data: Mapping[str, Any], **_: Any) -> None:
+        if "gift_receipt" in data:
+            raise ma.ValidationError("A gift receipt gives store credit, to choose with", "gift_receipt")
 
 
 class CloseReturnSchema(ma.Schema):
@@ -133,7 +142,10 @@ class ReturnLineSchema(ma.Schema):
     sku = ma.fields.String(required=True)
     title = ma.fields.String(required=True)
     quantity = ma.fields.Integer(required=True)
-    amount = money_field(metadata={"description": "What the units are worth, discounts taken off"})
+    amount = money_field(
+        allow_none=True,
+        metadata={"description": "What the units are worth, discounts taken off; null to who holds a gift receipt"},
+    )
     reason = ma.fields.String(required=True)
     condition = ma.fields.String(required=True, allow_none=True)
     received_quantity = ma.fields.Integer(required=True)
@@ -149,18 +161,29 @@ class ReturnSchema(ma.Schema):
     reference = ma.fields.String(required=True, metadata={"example": "B-7K2M9-QW4XK"})
     purpose = ma.fields.String(required=True, validate=ma.validate.OneOf(["refund", "exchange"]))
     state = ma.fields.String(required=True, validate=ma.validate.OneOf(list(TRANSITIONS)))
-    order_id = ma.fields.UUID(required=True)
-    order_reference = ma.fields.String(required=True)
+    order_id = ma.fields.UUID(
+        required=True, allow_none=True, metadata={"description": "Null to who holds a gift receipt"}
+    )
+    order_reference = ma.fields.String(required=True, allow_none=True)
     customer_id = ma.fields.UUID(required=True, allow_none=True)
     channel = ma.fields.String(required=True)
     location = ma.fields.String(required=True, allow_none=True)
-    amount = money_field(metadata={"description": "What the goods are worth; once it is closed, what went back"})
-    fee = money_field(metadata={"description": "What was kept"})
+    amount = money_field(
+        allow_none=True,
+        metadata={
+            "description": "What the goods are worth; once it is closed, what went back. To who holds a gift receipt only that"
+        },
+    )
+    fee = money_field(allow_none=True, metadata={"description": "What was kept; null to who holds a gift receipt"})
     difference = ma.fields.Nested(MoneySchema, required=True, allow_none=True)
     refund_to = ma.fields.String(required=True, validate=ma.validate.OneOf(DESTINATIONS))
     gift_card_id = ma.fields.UUID(required=True, allow_none=True)
     payment_method_id = ma.fields.UUID(required=True, allow_none=True)
     refund_id = ma.fields.UUID(required=True, allow_none=True)
+    store_credit_id = ma.fields.UUID(
+        required=True, allow_none=True, metadata={"description": "The card that the money went onto"}
+    )
+    gift_receipt = ma.fields.String(required=True, allow_none=True)
     reason = ma.fields.String(required=True)
     findings = ma.fields.List(ma.fields.Dict(keys=ma.fields.String()), required=True)
     requested_by = ma.fields.String(required=True)
@@ -192,6 +215,33 @@ class ReturnabilityQuery(ma.Schema):
     """When."""
 
     at = ma.fields.AwareDateTime(format="iso", load_default=None, metadata={"description": "Now, if left out"})
+
+
+class GiftReceiptLineSchema(ma.Schema):
+    """Goods on a gift receipt. No price."""
+
+    order_line_id = ma.fields.UUID(required=True)
+    sku = ma.fields.String(required=True)
+    title = ma.fields.String(required=True)
+    quantity = ma.fields.Integer(required=True)
+    returnable = ma.fields.Integer(required=True)
+    until = ma.fields.DateTime(required=True, allow_none=True)
+    why_not = ma.fields.String(required=True, allow_none=True)
+
+
+class GiftReceiptSchema(ma.Schema):
+    """What the holder of a gift receipt may know."""
+
+    reference = ma.fields.String(required=True, metadata={"example": "G-7K2M9-QW4XK"})
+    qr_svg = ma.fields.String(required=True, metadata={"description": "The reference as a QR code, an <svg> element"})
+    lines = ma.fields.List(ma.fields.Nested(GiftReceiptLineSchema), required=True)
+
+
+class NewGiftReceiptSchema(GiftReceiptSchema):
+    """A gift receipt for the buyer to hand on."""
+
+    token = ma.fields.String(required=True)
+    path = ma.fields.String(required=True, metadata={"description": "Of the page that its holder may open"})
 
 
 class FindingSchema(ma.Schema):
