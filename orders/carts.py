@@ -14,17 +14,17 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from loyalty import earning
-from orders import pricing
+from orders import cart_answer, pricing, shipping_fees
 from orders.checkout import Item, NotForSale
 from orders.discounts import Promotion
-from orders.drafts import PICKUP
+from orders.drafts import PICKUP, SHIP
 from orders.ownership import cart_of, channel_of, customer_for
+from orders.pricing import Fee, Priced
 from orders.promotions import applicable, coupons
 from orders.queries import carts as cart_queries
-from orders.queries.carts import CartFacts, CartLineFacts
+from orders.queries.carts import CartFacts
 from orders.queries.promotions import Shopper
-from retail import limits
+from retail import limits, taxes
 from retail import queries as ground
 from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.errors import Conflict, Invalid, NotFound, Stale
@@ -210,91 +210,53 @@ def abandon(session: Session, *, cart_id: UUID, version: int, caller: Principal,
 def show(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
     """The cart with today's prices: the shape of CartSchema.
 
-    Lines that cannot be sold (any more) have no price, do not count, and make `sellable` false.
+    Lines that cannot be sold (any more) have no price, do not count, and make `sellable` false. What is sent has the fee of
+    sending it in its total, or `not_sent` says why it cannot be sent there.
 
     Raises:
         NotFound: there is no such cart, or it is another's.
     """
     cart = cart_of(session, cart_id=cart_id, caller=caller)
-    offers, promotions = _offers(session, cart, now=now)
+    tax_region, not_sent = _taxed_at(session, cart)
+    offers, promotions = _offers(session, cart, tax_region=tax_region, now=now)
     place = None
     if cart.location_id is not None:
         place = ground.locations_by_id(session, location_ids=[cart.location_id])[cart.location_id]
-    return _cart_dict(cart, offers, promotions, now=now) | {
+    sold = [line for line in cart.lines if line.variant_id in offers]
+    items = [(offers[line.variant_id], line.quantity) for line in sold]
+    priced = None
+    if items:
+        promoted: dict[str, Any] = {"promotions": promotions, "coupon_codes": cart.coupon_codes, "now": now}
+        priced = pricing.price(items, **promoted)
+        if tax_region is not None:
+            fees, not_sent = _fees(session, cart, priced, tax_region=tax_region, now=now)
+            priced = pricing.price(items, fees=fees, **promoted) if fees else priced
+    return cart_answer.cart_dict(cart, sold, priced, not_sent=not_sent) | {
         "location": None
         if place is None
         else {"id": place.id, "code": place.code, "name": place.name, "name_ja": place.name_ja, "zone": place.zone}
     }
 
 
-def _cart_dict(
-    cart: CartFacts, offers: Mapping[UUID, Offer], promotions: Sequence[Promotion], *, now: datetime
-) -> dict[str, Any]:
-    sold = [line for line in cart.lines if line.variant_id in offers]
-    items = [(offers[line.variant_id], line.quantity) for line in sold]
-    priced = None
-    if items:
-        priced = pricing.price(items, promotions=promotions, coupon_codes=cart.coupon_codes, now=now)
-    amounts = {} if priced is None else {line.id: part for line, part in zip(sold, priced.lines, strict=True)}
-    found: dict[str, Any] = {
-        "id": cart.id,
-        "state": cart.state,
-        "version": cart.version,
-        "channel": cart.channel_code,
-        "customer_id": cart.customer_id,
-        "method": cart.method,
-        "ship_to": cart.ship_to,
-        "points_to_spend": cart.points_to_spend,
-        "coupon_codes": list(cart.coupon_codes),
-        "order_id": cart.order_id,
-        "created_at": cart.created_at,
-        "updated_at": cart.updated_at,
-        "sellable": len(sold) == len(cart.lines),
-        "lines": [_line_dict(line, amounts.get(line.id), priced) for line in cart.lines],
-        "totals": None,
-        "discounts": [] if priced is None else list(priced.discounts),
-    }
-    if priced is not None:
-        currency = priced.currency
-        worth = 0
-        if cart.points_to_spend:
-            worth = min(earning.value_of(cart.points_to_spend, currency), priced.total_minor)
-        found["totals"] = {
-            "currency": currency,
-            "tax_inclusive": priced.tax_inclusive,
-            "discount": _money(priced.discount_minor, currency),
-            "subtotal": _money(priced.subtotal_minor, currency),
-            "tax": _money(priced.tax_minor, currency),
-            "total": _money(priced.total_minor, currency),
-            "points_value": _money(worth, currency),
-            "to_pay": _money(priced.total_minor - worth, currency),
-            "tax_lines": [
-                {
-                    "rate_bp": line.rate_bp,
-                    "taxable": _money(line.taxable_minor, currency),
-                    "tax": _money(line.tax_minor, currency),
-                }
-                for line in priced.tax_lines
-            ],
-        }
-    return found
+def _taxed_at(session: Session, cart: CartFacts) -> tuple[str | None, str | None]:
+    """The tax region of where it is sent (None: it is not), or the code of the reason why it cannot be sent there."""
+    if cart.method != SHIP or cart.ship_to is None:
+        return None, None
+    try:
+        return taxes.tax_region_for(session, ship_to=cart.ship_to), None
+    except taxes.NoTaxThere as refusal:
+        return None, refusal.code
 
 
-def _line_dict(line: CartLineFacts, part: pricing.PricedLine | None, priced: pricing.Priced | None) -> dict[str, Any]:
-    known = part is not None and priced is not None
-    return {
-        "id": line.id,
-        "position": line.position,
-        "sku": line.sku,
-        "title": line.title,
-        "title_ja": line.title_ja,
-        "quantity": line.quantity,
-        "sellable": known,
-        "unit_price": _money(part.unit_price_minor, priced.currency) if part and priced else None,
-        "discount": _money(part.discount_minor, priced.currency) if part and priced else None,
-        "total": _money(part.total_minor, priced.currency) if part and priced else None,
-        "tax_rate_bp": part.tax_rate_bp if part else None,
-    }
+def _fees(
+    session: Session, cart: CartFacts, goods: Priced, *, tax_region: str, now: datetime
+) -> tuple[tuple[Fee, ...], str | None]:
+    """What sending it costs, or the code of the reason why it cannot be sent there."""
+    try:
+        ship_to = cart.ship_to or {}
+        return shipping_fees.fee_for(session, goods=goods, ship_to=ship_to, tax_region=tax_region, now=now), None
+    except (taxes.NoTaxThere, shipping_fees.NotSentThere) as refusal:
+        return (), refusal.code
 
 
 def _insert(session: Session, cart: CartFacts, lines: Sequence[Item], *, now: datetime) -> None:
@@ -320,7 +282,9 @@ def _insert(session: Session, cart: CartFacts, lines: Sequence[Item], *, now: da
         session.execute(_ADD, row)
 
 
-def _offers(session: Session, cart: CartFacts, *, now: datetime) -> tuple[dict[UUID, Offer], list[Promotion]]:
+def _offers(
+    session: Session, cart: CartFacts, *, tax_region: str | None, now: datetime
+) -> tuple[dict[UUID, Offer], list[Promotion]]:
     """What its lines cost by variant, and which promotions may count; one statement."""
     if not cart.lines:
         return {}, []
@@ -329,6 +293,7 @@ def _offers(session: Session, cart: CartFacts, *, now: datetime) -> tuple[dict[U
         channel_code=cart.channel_code,
         variant_ids=[line.variant_id for line in cart.lines],
         location_id=cart.location_id,
+        tax_region=tax_region,
         coupon_codes=cart.coupon_codes,
         shopper=Shopper(cart.customer_id),
         now=now,
@@ -367,7 +332,3 @@ def require_open(cart: CartFacts) -> CartFacts:
 
 def _json(ship_to: Mapping[str, Any] | None) -> str | None:
     return None if ship_to is None else json.dumps(dict(ship_to), ensure_ascii=False)
-
-
-def _money(amount_minor: int, currency: str) -> dict[str, Any]:
-    return {"amount_minor": amount_minor, "currency": currency}

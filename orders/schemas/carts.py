@@ -75,6 +75,7 @@ class CartTotalsSchema(ma.Schema):
     subtotal = money_field(metadata={"description": "Without tax"})
     tax = money_field()
     total = money_field()
+    shipping = money_field(metadata={"description": "What sending it costs, in the total already"})
     points_value = money_field(metadata={"description": "What points_to_spend pay, at most the total"})
     to_pay = money_field()
     tax_lines = ma.fields.List(ma.fields.Nested(TaxLineSchema), required=True)
@@ -97,6 +98,9 @@ class CartSchema(ma.Schema):
     created_at = ma.fields.DateTime(required=True)
     updated_at = ma.fields.DateTime(required=True)
     sellable = ma.fields.Boolean(required=True, metadata={"description": "Whether every line can be sold"})
+    not_sent = ma.fields.String(
+        required=True, allow_none=True, metadata={"description": "Why it cannot be sent to its address"}
+    )
     lines = ma.fields.List(ma.fields.Nested(CartLineSchema), required=True)
     totals = ma.fields.Nested(CartTotalsSchema, required=True, allow_none=True)
     discounts = ma.fields.List(

@@ -44,6 +44,7 @@ def test_a_cart_is_priced(session: Session, api: Api) -> None:
         "subtotal": yen(4100),
         "tax": yen(400),
         "total": yen(4500),
+        "shipping": yen(0),
         "points_value": yen(100),
         "to_pay": yen(4400),
         "tax_lines": [

@@ -417,3 +417,28 @@ def test_a_declined_card_gives_all_places_back(session: Session, api: Api, cards
     assert (answer.status_code, answer.json["code"]) == (409, "card_declined"), answer.json
     assert [level(session, place, made.tea) for place in places] == [(2, 0, 0)] * 2
     assert clean(session)
+
+
+def test_a_cart_shows_what_sending_costs(session: Session, api: Api) -> None:
+    made = shop(session)
+    sends(session, api, amount_minor=550, free_from_minor=3960, country="JP")
+    body = {"lines": [{"sku": made.tea.sku, "quantity": 1}], "method": "ship"}
+    cart = api(made.customer).post("/carts", json=body).json
+    assert (cart["totals"]["shipping"], cart["totals"]["total"], cart["not_sent"]) == (yen(0), yen(1980), None)
+
+    def to(country: str, version: int) -> dict[str, Any]:
+        changes = {"ship_to": HOME | {"country": country}}
+        match = {"If-Match": f'"{version}"'}
+        shown: dict[str, Any] = api(made.customer).patch(f"/carts/{cart['id']}", json=changes, headers=match).json
+        return shown
+
+    home = to("JP", 1)
+    assert (home["totals"]["shipping"], home["totals"]["total"], home["sellable"]) == (yen(550), yen(2530), True)
+    assert home["totals"]["tax"] == yen(230), "the fee is taxed with the goods"
+    abroad = to("FR", 2)
+    assert (abroad["not_sent"], abroad["sellable"]) == ("destination_not_taxed", False)
+    line = {"quantity": 2}
+    path = f"/carts/{cart['id']}/lines/{cart['lines'][0]['id']}"
+    to("JP", 3)
+    more = api(made.customer).patch(path, json=line, headers={"If-Match": '"4"'}).json
+    assert (more["totals"]["shipping"], more["totals"]["total"]) == (yen(0), yen(3960))
