@@ -1,6 +1,6 @@
 """Other goods than ordered: another variant, more or fewer units, lines added. Stock, price and payment follow, or nothing.
 
-What is kept keeps its price; what is new costs what it costs today. Tax is rounded anew, once per rate over the order.
+What is kept keeps its price; what is new costs what it costs today; promotions count as when the order was placed. Tax is rounded anew, once per rate over the order.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from orders.changing import money, rewriting, stock
 from orders.changing.money import Settlement
+from orders.changing.promoted import promotions_for
 from orders.changing.rewriting import Addition, Line, LineChange
 from orders.changing.rules import (
     Changing,
@@ -56,8 +57,6 @@ def change_goods(
     changing = locked(session, order=order, caller=caller)
     _require_allowed(changing)
     lines = queries.order_lines(session, order_id=changing.order.id)
-    if any(line.discount_minor for line in lines):
-        raise NotChangeable("Promotions took part in its price: call off and order anew", legal=["cancellation"])
     wished = _wished(lines, changes)
     require_unbegun(changing, tuple(line.state for line, _ in wished) or None)
     if additions and any(line.kind == "goods" for line in lines):
@@ -71,7 +70,8 @@ def change_goods(
     if len(after) > limits.LINES_PER_ORDER:
         raise Invalid(f"An order has at most {limits.LINES_PER_ORDER} lines")
     stock.exchange(session, changing=changing, before=lines, after=after, actor=caller.actor, now=now)
-    difference = rewriting.write(session, changing=changing, before=lines, after=after)
+    found = promotions_for(session, changing=changing, before=lines, after=after, place=place)
+    difference = rewriting.write(session, changing=changing, before=lines, after=after, promotions=found)
     method_id = money.settle(
         session, changing=changing, difference_minor=difference, settlement=settlement, caller=caller, now=now
     )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from orders import pricing
 from orders.changing.rules import Changing
+from orders.discounts import Promotion
 from orders.pricing import Fee, Priced, PricedLine
 from orders.queries.changes import OrderLineFacts
 from retail.kernel.ids import new_id
@@ -50,6 +51,7 @@ class Line:
     tax_rate_bp: int
     fulfillment_id: UUID | None
     location_id: UUID | None
+    category: str = ""
     new: bool = False
     changed: bool = False
 
@@ -69,6 +71,7 @@ class Line:
             tax_rate_bp=line.tax_rate_bp,
             fulfillment_id=line.fulfillment_id,
             location_id=line.stock_location_id,
+            category=line.category,
         )
 
 
@@ -106,6 +109,7 @@ def _as_offered(line: Line, offer: Offer) -> Line:
         title_ja=offer.title_ja,
         unit_price_minor=offer.unit_price_minor,
         tax_rate_bp=offer.tax_rate_bp,
+        category=offer.category,
         changed=True,
     )
 
@@ -164,9 +168,17 @@ _ORDER = text(
 )
 
 
-def write(session: Session, *, changing: Changing, before: Sequence[OrderLineFacts], after: Sequence[Line]) -> int:
-    """Price the planned lines and write them; returns by how much the order costs more (negative: less), minor units."""
-    priced = price(changing, after)
+def write(
+    session: Session,
+    *,
+    changing: Changing,
+    before: Sequence[OrderLineFacts],
+    after: Sequence[Line],
+    promotions: Sequence[Promotion] = (),
+) -> int:
+    """Price the planned lines less what `promotions` take off, and write them; returns by how much the order costs more
+    (negative: less), minor units."""
+    priced = price(changing, after, promotions)
     rows = [_row(line, part, changing.facts.locale) for line, part in _paired(after, priced)]
     session.execute(_LINES, {"order_id": changing.order.id, "lines": json.dumps(rows, default=str)})
     amounts = {
@@ -182,13 +194,19 @@ def write(session: Session, *, changing: Changing, before: Sequence[OrderLineFac
     return priced.total_minor - sum(line.total_minor for line in before)
 
 
-def price(changing: Changing, lines: Sequence[Line]) -> Priced:
-    """The order with these lines: unit prices as they are given, fees as they were."""
+def price(changing: Changing, lines: Sequence[Line], promotions: Sequence[Promotion] = ()) -> Priced:
+    """The order with these lines: unit prices as they are given, fees as they were, promotions as of its placing."""
     facts = changing.order
     goods = [line for line in lines if line.kind == "goods"]
     fees = [line for line in lines if line.kind != "goods"]
     items = [(_offer(line, facts.currency, changing.facts.tax_inclusive), line.quantity) for line in goods]
-    return pricing.price(items, fees=[_fee(line) for line in fees], now=facts.placed_at)
+    return pricing.price(
+        items,
+        promotions=promotions,
+        coupon_codes=changing.facts.coupon_codes,
+        fees=[_fee(line) for line in fees],
+        now=facts.placed_at,
+    )
 
 
 def _offer(line: Line, currency: str, tax_inclusive: bool) -> Offer:
@@ -203,6 +221,7 @@ def _offer(line: Line, currency: str, tax_inclusive: bool) -> Offer:
         currency,
         tax_inclusive,
         line.tax_rate_bp,
+        line.category,
     )
 
 

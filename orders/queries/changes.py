@@ -64,6 +64,7 @@ class OrderLineFacts:
     kind: str
     variant_id: UUID | None
     product_id: UUID | None
+    category: str
     sku: str
     title: str
     quantity: int
@@ -90,12 +91,13 @@ class OrderLineFacts:
 
 _LINES = text(
     """
-    SELECT l.id, l.position, l.kind, l.variant_id, v.product_id, l.sku, l.title, l.quantity, l.cancelled_quantity,
-           l.refunded_quantity, l.unit_price_minor, l.discount_minor, l.subtotal_minor, l.tax_rate_bp, l.tax_minor, l.total_minor,
+    SELECT l.id, l.position, l.kind, l.variant_id, v.product_id, coalesce(p.category, ''), l.sku, l.title, l.quantity,
+           l.cancelled_quantity, l.refunded_quantity, l.unit_price_minor, l.discount_minor, l.subtotal_minor, l.tax_rate_bp, l.tax_minor, l.total_minor,
            f.id AS fulfillment_id, f.location_id, f.source_location_id, f.method, f.state,
            (SELECT count(*) FROM fulfillment_line AS fl WHERE fl.order_line_id = l.id)::int AS parts
     FROM order_line AS l
     LEFT JOIN variant AS v ON v.id = l.variant_id
+    LEFT JOIN product AS p ON p.id = v.product_id
     LEFT JOIN LATERAL (
         SELECT f.* FROM fulfillment_line AS fl JOIN fulfillment AS f ON f.id = fl.fulfillment_id
         WHERE fl.order_line_id = l.id ORDER BY f.id LIMIT 1
@@ -131,11 +133,14 @@ class OrderChangeFacts:
     contact_phone: str | None
     locale: str
     tax_inclusive: bool
+    coupon_codes: list[str]
+    discounts: list[dict[str, Any]]
 
 
 _ORDER = text(
     """
-    SELECT channel_code, changes, version, ship_to, contact_name, contact_email, contact_phone, locale, tax_inclusive
+    SELECT channel_code, changes, version, ship_to, contact_name, contact_email, contact_phone, locale, tax_inclusive,
+           coupon_codes, discounts
     FROM "order" WHERE id = :order_id
     """
 )

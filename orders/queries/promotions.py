@@ -29,12 +29,13 @@ _PROMOTIONS = f"""
     SELECT json_agg(found) FROM (
         SELECT {_FIGURES}, p.valid_from, p.valid_to, NULL::text AS coupon, NULL::uuid AS coupon_id, NULL::text AS barred
         FROM promotion AS p
-        WHERE (p.active OR p.code = ANY(CAST((SELECT CAST(:kept AS text[])) AS text[]))) AND NOT p.needs_coupon
-          AND p.valid_from <= :now AND (p.valid_to IS NULL OR p.valid_to > :now)
-          AND (p.channels = '{{}}' OR CAST(:channel_code AS text) = ANY(p.channels))
-          AND (p.locations = '{{}}' OR CAST(:location_id AS uuid) = ANY(p.locations))
-          AND (p.skus = '{{}}' AND p.categories = '{{}}'
-               OR EXISTS (SELECT 1 FROM offer WHERE offer.sku = ANY(p.skus) OR offer.category = ANY(p.categories)))
+        WHERE NOT p.needs_coupon AND p.valid_from <= :now AND (p.valid_to IS NULL OR p.valid_to > :now)
+          AND (p.code = ANY(CAST((SELECT CAST(:kept AS text[])) AS text[]))
+               OR p.active
+               AND (p.channels = '{{}}' OR CAST(:channel_code AS text) = ANY(p.channels))
+               AND (p.locations = '{{}}' OR CAST(:location_id AS uuid) = ANY(p.locations))
+               AND (p.skus = '{{}}' AND p.categories = '{{}}'
+                    OR EXISTS (SELECT 1 FROM offer WHERE offer.sku = ANY(p.skus) OR offer.category = ANY(p.categories))))
         UNION ALL
         SELECT {_FIGURES}, greatest(p.valid_from, c.valid_from), least(p.valid_to, c.valid_to), c.code, c.id,
                CASE WHEN p.code = ANY(CAST((SELECT CAST(:kept AS text[])) AS text[])) THEN NULL
@@ -49,10 +50,11 @@ _PROMOTIONS = f"""
         WHERE c.code = ANY(CAST((SELECT CAST(:coupon_codes AS text[])) AS text[]))
     ) AS found
 """  # noqa: S608 - constants of this module
-# The promotions travel once, on the first row.
+# The promotions travel once, on the first row, which is there even when nothing is for sale (any more).
 _OFFERED = """
     WITH offer AS MATERIALIZED (OFFERS)
-    SELECT offer.*, CASE WHEN row_number() OVER () = 1 THEN (PROMOTIONS) END AS promotions FROM offer
+    SELECT offer.*, CASE WHEN row_number() OVER () = 1 THEN (PROMOTIONS) END AS promotions
+    FROM (SELECT 1) AS one LEFT JOIN offer ON true
 """
 
 
@@ -92,13 +94,13 @@ def offers_with_promotions(
     """What the channel sells of these variants (`retail.queries.offers_for`), and the promotions that may count on them
     at the location, those of `coupon_codes` (normal) included, as JSON values (`promotions.applying` reads them); one statement.
 
-    kept: codes of promotions that an order was placed with; they count as if nobody had withdrawn them since.
+    kept: codes of promotions that an order was placed with; they count wherever it goes now, and if they were withdrawn since.
     """
     given: dict[str, Any] = {"channel_code": channel_code, "location_id": location_id, "now": now, "skus": list(skus)}
     given |= {"ids": list(variant_ids), "tax_region": tax_region, **shopper.given()}
     given |= {"coupon_codes": list(coupon_codes), "kept": list(kept)}
     rows = (_BY_ID if variant_ids else _BY_SKU).run(session, given)
-    return [Offer(*row[:-1]) for row in rows], (rows[0][-1] if rows else None) or []
+    return [Offer(*row[:-1]) for row in rows if row[0] is not None], rows[0][-1] or []
 
 
 _STATE = """CASE WHEN NOT p.active OR coalesce(p.valid_to <= :now, false) THEN 'ended'

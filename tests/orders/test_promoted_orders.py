@@ -224,6 +224,53 @@ def test_points_are_earned_on_what_was_paid(session: Session, api: Api, admin: A
     assert list(audit.divergences(session)) == []
 
 
+def changed(api: Api, made: Shop, order: dict[str, Any], key: str, quantity: int) -> Any:
+    body = {
+        "changes": [{"order_line_id": order["lines"][0]["id"], "quantity": quantity}],
+        "settlement": {"at_counter": True},
+    }
+    return api(made.customer).post(f"/orders/{order['reference']}/goods-changes", key=key, json=body)
+
+
+def test_a_changed_order_counts_the_promotions_of_its_placing(
+    session: Session, api: Api, admin: Actor, made: Shop
+) -> None:
+    """Withdrawn since, it still counts; what began since does not."""
+    promote(api, admin, kind="threshold", currency="JPY", steps=[{"from_minor": 5000, "percent_bp": 1000}])
+    promote(api, admin, code="MORE", needs_coupon=True, kind="amount", amount_minor=100, currency="JPY")
+    coupon(api, admin, promotion="MORE", total_limit=1, per_customer_limit=1)
+    order = place(api, made, quantity=2, coupon_codes=["SUMMER10"])
+    assert (reasons(order), order["total"]) == ([("SUMMER10", "applied"), ("TEN", "below_min_amount")], yen(3860))
+    with clock.shifted(HOUR):
+        for code in ("TEN", "MORE"):
+            assert api(admin).patch(f"/promotions/{code}", json={"active": False}, if_match=1).status_code == 200
+        promote(api, admin, code="NEW", percent_bp=5000)
+        more = changed(api, made, order, "more", 3)
+        assert more.status_code == 200, more.json
+        assert reasons(more.json) == [("SUMMER10", "applied"), ("TEN", "applied")]
+        assert (more.json["total"], more.json["discount"]) == (yen(5256), yen(684))  # 10 % of 5840, and 100
+        session.execute(
+            text("UPDATE product SET status = 'archived'")
+        )  # what was sold keeps its promotions all the same
+        less = changed(api, made, order, "less", 1)
+        assert (less.json["total"], less.json["coupon_codes"]) == (yen(1880), ["SUMMER10"])
+    assert used(session) == [("SUMMER10", 1)]
+    assert list(audit.divergences(session)) == []
+
+
+def test_a_divided_order_with_discounts_is_not_changed(
+    session: Session, api: Api, admin: Actor, made: Shop, unchanged: Unchanged
+) -> None:
+    promote(api, admin)
+    order = place(api, made, lines=[{"sku": made.tea.sku, "quantity": 2}, {"sku": made.cake.sku, "quantity": 2}])
+    path = f"/orders/{order['reference']}/lines/{order['lines'][1]['id']}/cancellation"
+    off = api(made.customer).post(path, key="off", json={"reason": "mind", "quantity": 1})
+    assert off.status_code == 200, off.json
+    with unchanged():
+        answer = changed(api, made, order, "more", 3)
+    assert (answer.status_code, answer.json["code"], answer.json["legal"]) == (409, "not_changeable", [])
+
+
 @pytest.mark.committed
 def test_promotions_cost_placing_no_statement(session: Session, api: Api) -> None:
     """9 without a coupon, as if there were no promotions; with one, its use is taken by two."""
