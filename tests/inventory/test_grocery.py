@@ -330,6 +330,8 @@ def test_by_default_the_shops_own_database_is_left_alone(folder: Path) -> None:
         for table in ("product", "location", "stock_movement", "event"):
             assert session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 0
         assert (
-            session.execute(text("SELECT count(*) FROM pg_database WHERE datname LIKE 'retail_replay%'")).scalar_one()
+            session.execute(
+                text("SELECT count(*) FROM pg_database WHERE datname LIKE 'retail_replay_grocery%'")
+            ).scalar_one()
             == 0
         )

@@ -21,9 +21,9 @@ KIND = "retail_replay_nothing"
 
 
 def databases() -> list[str]:
-    """The scratch databases there are. Asked on no connection that lasts: a replay replaces the engine."""
+    """The scratch databases of this file; other workers on the same server have theirs. Asked on no connection that lasts: a replay replaces the engine."""
     with db.reading() as session:
-        listed = session.execute(text("SELECT datname FROM pg_database WHERE datname LIKE 'retail_replay_%'"))
+        listed = session.execute(text("SELECT datname FROM pg_database WHERE datname LIKE :kind"), {"kind": f"{KIND}%"})
         return list(listed.scalars())
 
 
