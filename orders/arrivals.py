@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import queries as stock_queries
+from orders import workload
 from orders.queries import pickups as queries
 from retail import queries as ground
-from retail import stores
 
 _DATE = text(
     """
@@ -30,6 +30,8 @@ def date_pickups(session: Session, *, order_id: UUID, now: datetime) -> int:
             continue
         facts = ground.pickup_location(session, location=pickup.location_id)
         if facts is not None:
-            session.execute(_DATE, {"id": pickup.id, "ready_by": stores.ready_by(facts, now)})
+            session.execute(
+                _DATE, {"id": pickup.id, "ready_by": workload.ready_by(session, place=facts, now=now, own=pickup.id)}
+            )
             dated += 1
     return dated

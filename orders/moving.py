@@ -8,11 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from orders import shortfalls
+from orders import shortfalls, workload
 from orders.queries import shortfalls as shortfall_queries
 from orders.queries.shortfalls import LockedOrder, Part
 from retail import queries as ground
-from retail import stores
 from retail.events import PickupMoved
 from retail.kernel import outbox
 from retail.kernel.auth import CUSTOMER, Principal
@@ -84,7 +83,7 @@ def move(session: Session, *, fulfillment_id: UUID, location: str, caller: Princ
         actor=caller.actor,
         now=now,
     )
-    ready_by = None if waits else stores.ready_by(place, now)
+    ready_by = None if waits else workload.ready_by(session, place=place, now=now)
     session.execute(_MOVE, {"part": part.id, "to": place.id, "ready_by": ready_by})
     shortfalls.note(session, order_id=order.id, cause="move", actor=caller.actor, now=now, hint=part.id)
     keys: dict[str, Any] = shortfalls.keys(order, part) | {"location_id": place.id}

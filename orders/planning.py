@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from inventory import reservations
 from inventory.reservations import Demand, OutOfStock, Promise
-from orders import sourcing
+from orders import sourcing, workload
 from orders.drafts import CARRY_OUT, PICKUP, SHIP, SHIP_TO_STORE, Draft, Planned, named, whole
 from orders.sourcing import Want
 from retail import stores
@@ -34,9 +34,9 @@ class Take:
     now: datetime
 
 
-def at_one_place(draft: Draft, place: LocationFacts) -> Draft:
+def _at_one_place(session: Session, draft: Draft, place: LocationFacts) -> Draft:
     """Everything at one store, for its counter or from its till."""
-    ready_by = None if draft.method == CARRY_OUT else stores.ready_by(place, draft.now)
+    ready_by = None if draft.method == CARRY_OUT else workload.ready_by(session, place=place, now=draft.now)
     planned = Planned(new_id(), draft.method, named(place), whole(draft.priced), ready_by)
     return replace(draft, plan=(planned,))
 
@@ -51,7 +51,7 @@ def take(session: Session, *, draft: Draft, place: LocationFacts | None, split: 
     """
     if place is None:
         return _sent(session, draft, how)
-    draft = at_one_place(draft, place)
+    draft = _at_one_place(session, draft, place)
     try:
         promises = _allocate(session, draft, how)
     except OutOfStock as short:
@@ -77,7 +77,8 @@ def _sent(session: Session, draft: Draft, how: Take) -> Draft:
         )
         places = {place.id: place for place, _ in decision.parts}
         plan = tuple(
-            Planned(new_id(), SHIP, named(place), units, _ready_by(place, how.now)) for place, units in decision.parts
+            Planned(new_id(), SHIP, named(place), units, _ready_by(session, place, how.now))
+            for place, units in decision.parts
         )
         tried = replace(draft, plan=plan, decision=decision.told)
         try:
@@ -109,7 +110,7 @@ def _joined(session: Session, draft: Draft, place: LocationFacts, short: OutOfSt
             )
         except OutOfStock:
             raise short from None
-        plan = [Planned(new_id(), PICKUP, named(place), here, _ready_by(place, how.now))] if here else []
+        plan = [Planned(new_id(), PICKUP, named(place), here, _ready_by(session, place, how.now))] if here else []
         plan += [
             Planned(new_id(), SHIP_TO_STORE, named(place), units, source=named(source))
             for source, units in decision.parts
@@ -199,12 +200,20 @@ def _promised(draft: Draft, places: dict[UUID, LocationFacts], promises: Sequenc
 def _ready_when(place: LocationFacts, promises: Sequence[Promise]) -> datetime | None:
     """When an order can be ready whose goods are not all here; None when nobody knows when they come."""
     moments = [promise.promised_at for promise in promises if promise.promised_at is not None]
-    return _ready_by(place, max(moments)) if len(moments) == len(promises) else None
+    return _open_after(place, max(moments)) if len(moments) == len(promises) else None
 
 
-def _ready_by(place: LocationFacts, now: datetime) -> datetime | None:
-    """By when goods are ready there; None where there are no hours."""
+def _ready_by(session: Session, place: LocationFacts, now: datetime) -> datetime | None:
+    """By when goods are ready there, after what waits there now; None where there are no hours."""
     try:
-        return stores.ready_by(place, now)
+        return workload.ready_by(session, place=place, now=now)
+    except NeverOpen:
+        return None
+
+
+def _open_after(place: LocationFacts, at: datetime) -> datetime | None:
+    """By when goods are ready that come in at `at`: what will wait there by then is not known. None without hours."""
+    try:
+        return stores.ready_by(place, at)
     except NeverOpen:
         return None

@@ -11,13 +11,12 @@ from sqlalchemy.orm import Session
 
 from inventory import reservations
 from inventory.reservations import OutOfStock, Promise
-from orders import shortfalls, sourcing
+from orders import shortfalls, sourcing, workload
 from orders.queries import shortfalls as shortfall_queries
 from orders.queries.shortfalls import Part, Place
 from orders.shortfalls import Chosen
 from orders.sourcing import Decision, Destination, Want
 from retail import queries as ground
-from retail import stores
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, Invalid
 from retail.stores import NeverOpen
@@ -177,7 +176,7 @@ def _ready_by(
     if facts is None or waits or method == SHIP_TO_STORE:
         return None
     try:
-        return stores.ready_by(facts, now)
+        return workload.ready_by(session, place=facts, now=now)
     except NeverOpen:
         return None
 

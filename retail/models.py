@@ -201,7 +201,7 @@ class Location(Base):
     `shortfall_policy` says what becomes of goods that turn out to be missing: somebody is asked, they are taken from
     another location if one has them, or the customer gets the money back. Goods are sent from it when `ship_enabled`;
     `pick_capacity` is how many open orders it can have to pick at once (null: any number), `sourcing_priority` (lowest first)
-    and the coordinates (degrees, WGS 84) help to choose between locations.
+    and the coordinates (WGS 84) help to choose between locations. `pick_minutes_per_line` (or null): see `ready_by`.
     """
 
     __tablename__ = "location"
@@ -222,6 +222,7 @@ class Location(Base):
     ship_enabled: Mapped[bool] = mapped_column(server_default="false")
     pick_capacity: Mapped[int | None]
     sourcing_priority: Mapped[int] = mapped_column(server_default="100")
+    pick_minutes_per_line: Mapped[int | None]
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
     version: Mapped[int] = mapped_column(server_default="1")
@@ -236,6 +237,7 @@ class Location(Base):
         CheckConstraint("capture_at IN ('placed', 'ready', 'collected')", name="capture_at"),
         CheckConstraint("shortfall_policy IN ('ask', 'resource', 'refund')", name="shortfall_policy"),
         CheckConstraint("pick_capacity >= 0", name="pick_capacity"),
+        CheckConstraint("pick_minutes_per_line BETWEEN 1 AND 120", name="pick_minutes_per_line"),
         CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="coordinates"),
         CheckConstraint("latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180", name="coordinates_range"),
     )

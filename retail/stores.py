@@ -25,14 +25,14 @@ class NeverOpen(Conflict):
     code, title = "never_open", "The location has no opening hours"
 
 
-def ready_by(facts: LocationFacts, now: datetime) -> datetime:
+def ready_by(facts: LocationFacts, now: datetime, *, queue_minutes: int = 0) -> datetime:
     """The promise of a pickup order placed `now`: the first moment (UTC) by which the store was open for its lead
-    minutes. An order placed after closing is ready that long after the next opening, holidays respected.
+    minutes and the minutes of what is to be picked before it. An order placed after closing is ready that long after the next opening, holidays respected.
 
     Raises:
         NeverOpen: the store does not open often enough within a year.
     """
-    left = timedelta(minutes=facts.pickup_lead_minutes)
+    left = timedelta(minutes=facts.pickup_lead_minutes + queue_minutes)
     for opens, closes in open_intervals(facts, _local(facts, now).date()):
         start = max(opens, now)
         if start > closes:

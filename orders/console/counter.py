@@ -33,6 +33,7 @@ TENDERS = {"cash": N_("Cash"), "card_terminal": N_("Card terminal")}
 STATES = {
     "allocated": N_("To pick"),
     "picking": N_("Being picked"),
+    "arrived": N_("Arrived"),
     "ready": N_("Ready"),
     "collected": N_("Handed over"),
     "short": N_("Short"),
@@ -236,7 +237,7 @@ def _for_counter(found: dict[str, Any], now: datetime) -> dict[str, Any]:
     due = found["collect_by"] if found["state"] == "ready" else found["ready_by"]
     return found | {
         "lines": sorted(found["lines"], key=lambda line: str(line["sku"])),
-        "late": due is not None and due < now and found["state"] in ("allocated", "picking", "ready"),
+        "late": due is not None and due < now and found["state"] in ("allocated", "picking", "arrived", "ready"),
         "today": due is not None and due.astimezone(zone).date() == now.astimezone(zone).date(),
         "deadline": due,
     }

@@ -176,7 +176,16 @@ class Fulfillment(Base):
             "location_id",
             "ready_by",
             "id",
-            postgresql_where=sa.text("method = 'pickup' AND state IN ('allocated', 'picking', 'ready')"),
+            postgresql_where=sa.text(
+                "method IN ('pickup', 'ship_to_store') AND state IN ('allocated', 'picking', 'arrived', 'ready')"
+            ),
+        ),
+        Index(
+            "ix_fulfillment_to_pick",
+            sa.text("coalesce(source_location_id, location_id)"),
+            "ready_by",
+            "id",
+            postgresql_where=sa.text("state IN ('allocated', 'picking')"),
         ),
         Index("ix_fulfillment_location", "location_id", "id"),
         Index("ix_fulfillment_collect_by", "collect_by", postgresql_where=sa.text("state = 'ready'")),

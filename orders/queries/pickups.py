@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 PICKUP_SQL = """
     json_build_object(
-      'id', f.id, 'state', f.state, 'version', f.version, 'order_id', o.id, 'reference', o.reference,
+      'id', f.id, 'method', f.method, 'state', f.state, 'version', f.version, 'order_id', o.id, 'reference', o.reference,
       'customer_id', o.customer_id, 'customer_name', o.contact_name, 'currency', o.currency, 'total', o.total_minor,
       'due', coalesce((SELECT sum(p.amount_minor - p.released_minor) FROM payment AS p
                        WHERE p.order_id = o.id AND p.tender = 'pay_at_pickup' AND p.state = 'pending'), 0),
@@ -26,6 +26,8 @@ PICKUP_SQL = """
           'picked', fl.picked, 'collected', fl.collected, 'short', fl.short) ORDER BY l.position)
         FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id
         WHERE fl.fulfillment_id = f.id), '[]'))"""
+AT_COUNTER = ("allocated", "picking", "arrived", "ready")
+_AT_COUNTER = "f.state IN ('allocated', 'picking', 'arrived', 'ready')"
 _FROM = """FROM fulfillment AS f JOIN "order" AS o ON o.id = f.order_id JOIN location AS s ON s.id = f.location_id"""
 _ONE = text(f"SELECT {PICKUP_SQL} {_FROM} WHERE f.id = :fulfillment_id AND f.method IN ('pickup', 'ship_to_store')")
 
@@ -46,16 +48,23 @@ def list_pickups(
     states: Sequence[str] = (),
     day: date | None = None,
     reference: str | None = None,
+    late_at: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """`limit` + 1 pickups of confirmed orders by (ready_by, id) after that key, those without a promise last; one statement.
 
     `locations` bounds the answer to a caller's own stores; `location` is a code or id; `day` is that of `ready_by` in
-    the store's zone. Without `states`: what is still at the counter (allocated, picking, ready).
+    the store's zone. Without `states`: what is still at the counter (AT_COUNTER). What comes from elsewhere is the counter's
+    from its arrival on. `late_at`: only what was promised for before then and is not ready.
     """
-    given: dict[str, Any] = {"limit": limit + 1, "states": list(states or ("allocated", "picking", "ready"))}
-    where = ["f.method = 'pickup'", "o.confirmed_at IS NOT NULL", "f.state = ANY(CAST(:states AS text[]))"]
+    given: dict[str, Any] = {"limit": limit + 1, "states": list(states or AT_COUNTER)}
+    where = [
+        "f.method IN ('pickup', 'ship_to_store')",
+        "(f.method = 'pickup' OR f.arrived_at IS NOT NULL)",
+        "o.confirmed_at IS NOT NULL",
+        "f.state = ANY(CAST(:states AS text[]))",
+    ]
     if not states:
-        where.append("f.state IN ('allocated', 'picking', 'ready')")  # says to the planner which index this is
+        where.append(_AT_COUNTER)  # says to the planner which index this is
     filters: dict[str, tuple[str, Any]] = {
         "locations": (
             "f.location_id = ANY(CAST(:locations AS uuid[]))",
@@ -64,6 +73,7 @@ def list_pickups(
         "location": ("(s.code = :location OR s.id::text = lower(:location))", location),
         "day": ("CAST(f.ready_by AT TIME ZONE s.zone AS date) = :day", day),
         "reference": ("o.reference = :reference", reference),
+        "late_at": ("f.ready_by < :late_at AND f.state IN ('allocated', 'picking', 'arrived')", late_at),
     }
     for name, (condition, value) in filters.items():
         if value is not None:

@@ -29,7 +29,7 @@ class SiteFacts:
 _SITES = Hot(
     """
     SELECT l.id, l.code, l.kind, l.name, l.name_ja, l.zone, l.tax_region, l.pickup_enabled, l.pickup_lead_minutes,
-           l.pickup_keep_days, l.capture_at, l.ship_enabled, l.pick_capacity, l.sourcing_priority, l.latitude, l.longitude,
+           l.pickup_keep_days, l.capture_at, l.pick_minutes_per_line, l.ship_enabled, l.pick_capacity, l.sourcing_priority, l.latitude, l.longitude,
            (SELECT json_agg(json_build_array(weekday, opens, closes) ORDER BY weekday, opens)
             FROM location_hours WHERE location_id = l.id) AS hours,
            (SELECT json_agg(json_build_array(on_day, opens, closes) ORDER BY on_day)
@@ -56,7 +56,7 @@ def _site(row: Any) -> SiteFacts:
         for day, opens, shuts in values["holidays"] or ()
     )
     names = ("id", "code", "kind", "name", "name_ja", "zone", "tax_region", "pickup_enabled", "pickup_lead_minutes")
-    known = {name: values[name] for name in (*names, "pickup_keep_days", "capture_at")}
+    known = {name: values[name] for name in (*names, "pickup_keep_days", "capture_at", "pick_minutes_per_line")}
     return SiteFacts(
         place=LocationFacts(**known, hours=hours, holidays=holidays),
         ship_enabled=row.ship_enabled,

@@ -20,7 +20,7 @@ PickupPageSchema = page_schema(PickupSchema)
 
 @blp.read("/pickups", permission="pickups.read", query=PickupQuery, answer=PickupPageSchema)
 def list_pickups(session: Any, call: Call, query: dict[str, Any]) -> Page:
-    """What the counter has to do, by promise. Staff see the pickups of their own stores."""
+    """What the counter has to do, by promise, and so what is late first. Staff see the pickups of their own stores."""
     limit = query["limit"]
     q = query.get("q")
     found = queries.list_pickups(
@@ -32,6 +32,7 @@ def list_pickups(session: Any, call: Call, query: dict[str, Any]) -> Page:
         states=query.get("state", ()),
         day=query.get("day"),
         reference=None if q is None else queries.order_key(q).get("reference", q),
+        late_at=call.now if query.get("late") else None,
     )
     return Page.of(found, limit, lambda one: [one["ready_by"], one["id"]])
 

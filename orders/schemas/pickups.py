@@ -7,7 +7,7 @@ from orders.tenders import AT_THE_TILL
 from retail.kernel.web.cursor import PageQuery
 from retail.schemas.texts import Line
 
-STATES = ("allocated", "picking", "ready", "collected", "short", "expired", "cancelled")
+STATES = ("allocated", "picking", "arrived", "ready", "collected", "short", "expired", "cancelled")
 
 
 class PickupQuery(PageQuery):
@@ -18,6 +18,7 @@ class PickupQuery(PageQuery):
         ma.fields.String(validate=ma.validate.OneOf(STATES)), metadata={"description": "May be repeated"}
     )
     day = ma.fields.Date(metadata={"description": "The day of ready_by, in the store's zone"})
+    late = ma.fields.Boolean(metadata={"description": "true: only what should be ready by now and is not"})
     q = ma.fields.String(validate=ma.validate.Length(1, 64), metadata={"description": "An order's reference"})
 
 
@@ -56,6 +57,7 @@ class PickupSchema(ma.Schema):
     """One pickup as the counter sees it. `due` is what is still to be paid when it is handed over."""
 
     id = ma.fields.UUID(required=True)
+    method = ma.fields.String(required=True, metadata={"enum": ["pickup", "ship_to_store"]})
     state = ma.fields.String(required=True, validate=ma.validate.OneOf(STATES))
     version = ma.fields.Integer(required=True)
     order_id = ma.fields.UUID(required=True)

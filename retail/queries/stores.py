@@ -31,6 +31,7 @@ class LocationFacts:
     Attributes:
         kind: ``store`` or ``warehouse``. zone: IANA name; hours and holidays are in it.
         pickup_lead_minutes: minutes of open time that the store needs. pickup_keep_days: how long it keeps the goods.
+        pick_minutes_per_line: how long picking a line takes; None: what waits to be picked delays no promise.
         capture_at: when cards are charged: ``placed``, ``ready`` or ``collected``.
         hours: (weekday, opens, closes), 0 = Monday, several a day are normal.
         holidays: (day, opens, closes): that day's only interval; closed when both are None.
@@ -49,11 +50,12 @@ class LocationFacts:
     capture_at: str
     hours: tuple[tuple[int, time, time], ...]
     holidays: tuple[tuple[date, time | None, time | None], ...]
+    pick_minutes_per_line: int | None = None
 
 
 _FACTS = """
     SELECT l.id, l.code, l.kind, l.name, l.name_ja, l.zone, l.tax_region, l.pickup_enabled, l.pickup_lead_minutes,
-           l.pickup_keep_days, l.capture_at,
+           l.pickup_keep_days, l.capture_at, l.pick_minutes_per_line,
            (SELECT json_agg(json_build_array(weekday, opens, closes) ORDER BY weekday, opens)
             FROM location_hours WHERE location_id = l.id) AS hours,
            (SELECT json_agg(json_build_array(on_day, opens, closes) ORDER BY on_day)
@@ -91,7 +93,7 @@ def locations_by_id(session: Session, *, location_ids: Sequence[UUID]) -> dict[U
 _SHOWN = """
     SELECT l.id, l.code, l.kind, l.name, l.name_ja, l.address, l.phone, l.zone, l.tax_region, l.pickup_enabled,
            l.pickup_lead_minutes, l.pickup_keep_days, l.capture_at, l.shortfall_policy, l.ship_enabled, l.pick_capacity,
-           l.sourcing_priority, l.latitude, l.longitude, l.version,
+           l.sourcing_priority, l.latitude, l.longitude, l.pick_minutes_per_line, l.version,
            coalesce((SELECT json_agg(json_build_object('weekday', weekday, 'opens', opens, 'closes', closes)
                                      ORDER BY weekday, opens)
                      FROM location_hours WHERE location_id = l.id), '[]') AS hours,

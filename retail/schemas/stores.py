@@ -72,6 +72,11 @@ class LocationSchema(ma.Schema):
         metadata={"description": "Open orders that it can have to pick; null: any number"},
     )
     sourcing_priority = ma.fields.Integer(required=True, metadata={"description": "Lowest first"})
+    pick_minutes_per_line = ma.fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Makes what waits to be picked delay the next promise; null: it does not"},
+    )
     latitude = ma.fields.Float(required=True, allow_none=True)
     longitude = ma.fields.Float(required=True, allow_none=True)
     version = ma.fields.Integer(required=True)
@@ -91,6 +96,7 @@ class UpdateLocationSchema(ChangeSchema):
     pickup_enabled = ma.fields.Boolean()
     pickup_lead_minutes = ma.fields.Integer(strict=True, validate=ma.validate.Range(0, 10_080))
     pickup_keep_days = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, 60))
+    pick_minutes_per_line = ma.fields.Integer(strict=True, allow_none=True, validate=ma.validate.Range(1, 120))
     capture_at = ma.fields.String(validate=ma.validate.OneOf(CAPTURES))
     shortfall_policy = ma.fields.String(
         validate=ma.validate.OneOf(SHORTFALL_POLICIES),

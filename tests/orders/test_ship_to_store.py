@@ -1,5 +1,6 @@
 """From elsewhere to the customer's store: in nobody's stock on the way, hers on arrival, and arriving completes nothing."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -269,3 +270,23 @@ def test_a_bundle_travels_as_its_components(session: Session, api: Api, depot: P
     assert level(session, made.store, cup)[1] == 1
     assert parts(session, picked.id)[1][5] == 1
     assert balanced(session)
+
+
+def test_what_arrived_is_the_counters_and_late_when_it_lies_too_long(session: Session, api: Api, sent: Sent) -> None:
+    made, _, _, packer, fulfillment_id = sent
+
+    def listed(query: str = "") -> list[str]:
+        items = api(made.associate).get(f"/pickups?{query}").json["items"]
+        return [one["id"] for one in items if one["method"] == "ship_to_store"]
+
+    dispatch(api, packer, fulfillment_id)
+    assert listed() == [], "on its way it is not the counter's"
+    assert arrive(api, made.associate, fulfillment_id).status_code == 200
+    assert listed() == listed("state=arrived") == [fulfillment_id]
+    assert listed("late=true") == []
+    with clock.shifted(timedelta(days=1)):
+        assert listed("late=true") == [fulfillment_id]
+    assert api(made.associate).post(f"/pickups/{fulfillment_id}/ready", key=key()).status_code == 200
+    with clock.shifted(timedelta(days=1)):
+        assert listed("late=true") == []
+        assert listed() == [fulfillment_id]
