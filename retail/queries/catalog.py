@@ -54,20 +54,20 @@ _OFFERS = f"""
     CROSS JOIN LATERAL (
         SELECT CAST(CAST(:now AS timestamptz) AT TIME ZONE coalesce(l.zone, here.zone, '{DEFAULT_ZONE}') AS date) AS today
     ) AS calendar
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT a.price_list_id FROM campaign AS a
+                     WHERE a.channel_code = c.code AND coalesce(a.valid_from <= :now, a.from_on <= calendar.today)
+                       AND coalesce(a.valid_to > :now, a.to_on >= calendar.today, true)
+                     ORDER BY a.priority DESC, a.id DESC) || list.id AS lists
+        OFFSET 0 -- once for the channel, not once a line
+    ) AS sold
     JOIN variant AS v ON CHOSEN
     JOIN product AS p ON p.id = v.product_id AND p.status = 'active'
     JOIN LATERAL (
         SELECT r.amount_minor FROM price AS r
-        LEFT JOIN LATERAL (
-            SELECT a.priority, a.id FROM campaign AS a
-            WHERE a.channel_code = c.code AND a.price_list_id = r.price_list_id
-              AND coalesce(a.valid_from <= :now, a.from_on <= calendar.today)
-              AND coalesce(a.valid_to > :now, a.to_on >= calendar.today, true)
-            ORDER BY a.priority DESC, a.id DESC LIMIT 1
-        ) AS campaign ON true
-        WHERE r.variant_id = v.id AND r.valid_from <= :now AND (r.valid_to IS NULL OR r.valid_to > :now)
-          AND (r.price_list_id = list.id OR campaign.id IS NOT NULL)
-        ORDER BY campaign.priority DESC NULLS LAST, campaign.id DESC, r.valid_from DESC LIMIT 1
+        WHERE r.variant_id = v.id AND r.price_list_id = ANY(sold.lists)
+          AND r.valid_from <= :now AND (r.valid_to IS NULL OR r.valid_to > :now)
+        ORDER BY array_position(sold.lists, r.price_list_id), r.valid_from DESC LIMIT 1
     ) AS price ON true
     JOIN LATERAL (
         SELECT rate_bp FROM tax_rate
