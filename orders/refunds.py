@@ -11,18 +11,22 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from orders import cancellation, queries, refund_ledger
+from orders.fulfillment import CLOSED
 from orders.ownership import order_for
 from orders.queries import payments as payment_queries
 from orders.queries.payments import RefundFacts
+from orders.value import PaymentBusy
 from retail.kernel import db
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, NotFound
 from retail.kernel.idempotency import Claim
 from retail.kernel.ids import parse_uuid
 
+NOTHING_TO_COME = (*CLOSED, "shipped")  # no goods of such a part will be handed over any more
+
 
 class NotRefundable(Conflict):
-    """Nothing was captured: there is nothing to give back. `legal` names what can be done instead."""
+    """Nothing was captured, or some goods are still to be handed over. `legal` names what can be done instead."""
 
     code, title = "not_refundable", "The order cannot be refunded"
 
@@ -47,9 +51,9 @@ def refund_order(
 
     Raises:
         NotFound: there is no such order, or it is another's or another store's.
-        NotRefundable: nothing was captured, or the order is history.
+        NotRefundable: nothing was captured, some of it is still to be handed over, or the order is history.
         NothingToRefund: it has all gone back, or another refund is on its way; `remaining` says what is left.
-        RefundFailed: the provider refused.
+        RefundFailed: the provider refused. PaymentBusy: a card is being charged right now.
     """
     with db.transaction() as session:
         if claim is not None:
@@ -75,11 +79,16 @@ def _open(session: Session, *, order_id: UUID, reason: str, restock: bool, calle
     for part in parts:
         caller.require_location(part.location_id)
     payments = payment_queries.lock_payments(session, order_id=order_id)
+    over = facts.cancelled_at is not None or any(part.state in cancellation.OVER for part in parts)
+    if over and any(payment.capturing for payment in payments):
+        raise PaymentBusy(retry_after_seconds=5)  # all of it is to go back, and nobody knows yet how much there is
+    if over and facts.cancelled_at is None and any(part.state not in NOTHING_TO_COME for part in parts):
+        detail = "Some of it has not been handed over yet: call that off first, or take back what was"
+        raise NotRefundable(detail, legal=["line_cancellation", "return"])
     if not any(payment.captured_minor > 0 for payment in payments):
-        over = facts.cancelled_at is not None or any(part.state in cancellation.OVER for part in parts)
         legal = [] if over else ["cancellation"]
         raise NotRefundable("Nothing was charged for this order", legal=legal)
-    if facts.cancelled_at is None and not any(part.state in cancellation.OVER for part in parts):
+    if not over:
         cancellation.call_off(session, order_id=order_id, reason=reason, caller=caller, now=now)
         opened = payment_queries.latest_refund(session, order_id=order_id)
         if opened is None:

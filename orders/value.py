@@ -386,12 +386,12 @@ def _points_for(
     tender = next((p for p in payments if p.tender == "points" and p.state in ("authorized", "captured")), None)
     if not rest or tender is None:
         return 0
-    if rest > tender.amount_minor - tender.refunded_minor - tender.in_flight_minor:
-        return 0
+    points = -(-rest // earning.value_of(1, order.currency))
+    if points > (tender.points or 0) - queries.points_given_back(session, order_id=order.id):
+        return 0  # some of them are on their way already, with a refund that waits for the card network
     if tender.state == "authorized" and tenders.capture_points(session, order_id=order.id, actor=actor, now=now):
         ledger.burn(session, order_id=order.id, actor=actor, now=now)
-    one = earning.value_of(1, order.currency)
-    return -(-rest // one)
+    return points
 
 
 def _split(parts: Mapping[UUID, int]) -> dict[str, list[UUID] | list[int]]:

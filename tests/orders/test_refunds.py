@@ -286,3 +286,74 @@ def test_the_audit_names_a_refund_without_entries(session: Session, api: Api, ca
     (wrong,) = audit.divergences(session)
     assert (wrong.ledger, wrong.key) == ("refund", f"{order['reference']} {refund_id}")
     assert (wrong.stored, wrong.rebuilt, wrong.repair) == ("1900", "1980", None)
+
+
+def test_all_is_not_paid_back_while_a_card_is_being_charged(session: Session, api: Api, cards: CardNetwork) -> None:
+    """Found by a walk of the machine: the points went back, and the card was charged afterwards."""
+    made = shop(session, points=500)
+    payment = {"method": "card", "payment_method": GOOD_CARD}
+    body = pickup_body(made, points_to_spend=500) | {"payment": payment}
+    order = api(made.customer).post("/orders", key="place", json=body).json
+    pickup_id = ready_pickup(api, made, order)
+    cards.kill()
+    hand = {"identity": "driving license"}
+    assert api(made.associate).post(f"/pickups/{pickup_id}/collection", key="hand", json=hand).status_code == 200
+    agent = staff(session, "agent")
+    before = world(session)
+    busy = refund(api, agent, order)
+    assert (busy.status_code, busy.json["code"]) == (503, "payment_in_progress"), busy.json
+    assert world(session) == before
+    cards.start()
+    assert payments.settle_started(now=NOW + timedelta(seconds=5)) == 1
+    assert refund(api, agent, order).json["state"] == "done"
+    assert [back["amount"] for back in cards.refunds(intent_of(order))] == [1480]
+    assert clean(session)
+
+
+def test_points_on_their_way_back_do_not_go_back_by_a_return_too(
+    session: Session, api: Api, cards: CardNetwork
+) -> None:
+    """Found by a walk of the machine: a refund of all that waits for the card network, and a return meanwhile."""
+    made = shop(session, points=3000)
+    order = handed_over(api, made, quantity=2, points_to_spend=3000)
+    cards.kill()
+    assert refund(api, staff(session, "agent"), order).json["state"] == "pending"
+    line = {"order_line_id": order["lines"][0]["id"], "quantity": 1}
+    counter = api(made.associate)
+    back = counter.post("/returns", key="ask", json={"order": order["reference"], "lines": [line]}).json
+    path = f"/returns/{back['reference']}"
+    assert counter.post(f"{path}/receipt", key="in", json={"location": made.store.code}).status_code == 200
+    before = world(session)
+    found = {"return_line_id": back["lines"][0]["id"], "outcomes": [{"condition": "sellable", "quantity": 1}]}
+    refused = counter.post(f"{path}/inspection", key="look", json={"lines": [found]})
+    assert (refused.status_code, refused.json["code"]) == (409, "nothing_left"), refused.json
+    assert world(session) == before
+    cards.start()
+    assert payments.settle_started(now=NOW + timedelta(seconds=5)) == 1
+    assert clean(session)
+
+
+def test_nothing_is_paid_back_whole_of_which_goods_are_still_to_come(session: Session, api: Api) -> None:
+    """Found by a walk of the machine: all was paid back, and the rest could still be fetched."""
+    made = shop(session)
+    lines = [{"sku": made.tea.sku, "quantity": 2}, {"sku": made.cake.sku, "quantity": 1}]
+    order = handed_over(api, made, card=False, lines=lines)
+    asked = {"order_line_id": order["lines"][0]["id"], "quantity": 1, "new_sku": made.cake.sku}
+    counter, manager = api(made.associate), staff(session, "manager", locations=[made.store.id])
+    back = counter.post("/exchanges", key="ask", json={"order": order["reference"], "lines": [asked]}).json
+    path = f"/returns/{back['reference']}"
+    assert counter.post(f"{path}/receipt", key="in", json={"location": made.store.code}).status_code == 200
+    found = {"return_line_id": back["lines"][0]["id"], "outcomes": [{"condition": "sellable", "quantity": 1}]}
+    swapped = counter.post(f"{path}/inspection", key="look", json={"lines": [found]})
+    assert (swapped.status_code, swapped.json["state"]) == (200, "exchanged"), swapped.json
+    before = world(session)
+    refused = refund(api, manager, order)
+    assert (refused.status_code, refused.json["code"]) == (409, "not_refundable"), refused.json
+    assert refused.json["legal"] == ["line_cancellation", "return"]
+    assert world(session) == before
+    part = api(made.customer).get(f"/orders/{order['reference']}").json
+    new = next(line for line in part["lines"] if line["quantity"] == 1 and line["id"] != order["lines"][1]["id"])
+    off = api(manager).post(f"/orders/{order['reference']}/lines/{new['id']}/cancellation", key="off", json={})
+    assert off.status_code == 200, off.json
+    assert refund(api, manager, order, key="now").json["state"] == "done"
+    assert clean(session)
