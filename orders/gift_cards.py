@@ -109,13 +109,19 @@ def find(session: Session, *, number: str) -> GiftCardFacts:
     Raises:
         GiftCardUnknown: there is none; a mistyped number is not looked up.
     """
-    compact = "".join(c for c in unicodedata.normalize("NFKC", number).upper() if c.isalnum())
-    found = None
-    if len(compact) == NUMBER_CHARACTERS and is_valid(compact):
-        found = queries.by_fingerprint(session, code_hash=fingerprint(config.current().secret_key, compact))
+    code_hash = fingerprint_of(number)
+    found = None if code_hash is None else queries.by_fingerprint(session, code_hash=code_hash)
     if found is None:
         raise GiftCardUnknown(errors=[{"field": "gift_card", "code": "unknown", "detail": "Check the number"}])
     return found
+
+
+def fingerprint_of(number: str) -> str | None:
+    """What the database knows of a card by its number, in any spelling; None when it was mistyped."""
+    compact = "".join(c for c in unicodedata.normalize("NFKC", number).upper() if c.isalnum())
+    if len(compact) != NUMBER_CHARACTERS or not is_valid(compact):
+        return None
+    return fingerprint(config.current().secret_key, compact)
 
 
 def issue(

@@ -122,7 +122,7 @@ def price(
     asked += [fee.amount_minor * fee.quantity for fee in fees]
     if sum(asked) + sum(found.by_line) > MAX_MINOR:
         raise TooMuch
-    shares, tax_lines = _taxes(
+    shares, tax_lines = tax_shares(
         asked, [offer.tax_rate_bp for offer, _ in items] + [fee.tax_rate_bp for fee in fees], inclusive
     )
     sold: list[tuple[Offer | Fee, int, int]] = [
@@ -180,7 +180,7 @@ def _discounts(
     return discount(wares, promotions=promotions, coupon_codes=coupon_codes, currency=currency, now=now)
 
 
-def _taxes(asked: Sequence[int], rates_bp: Sequence[int], inclusive: bool) -> tuple[list[int], tuple[TaxLine, ...]]:
+def tax_shares(asked: Sequence[int], rates_bp: Sequence[int], inclusive: bool) -> tuple[list[int], tuple[TaxLine, ...]]:
     """Each amount's share of the tax, and the tax of each rate, highest rate first."""
     by_rate: dict[int, list[int]] = {}
     for position, rate_bp in enumerate(rates_bp):

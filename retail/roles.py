@@ -39,6 +39,7 @@ PERMISSIONS = frozenset(
         "support.read",
         "support.write",
         "auth.customers",
+        "till.manage",
         "till.sell",
     ]
 )
@@ -84,6 +85,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "gift_cards.write",
         "pickups.expire",
         "returns.approve",
+        "till.manage",
     },
     "agent": _AGENT,
     "supervisor": _AGENT | {"deliveries.manage", "gift_cards.write"},

@@ -37,6 +37,7 @@ from inventory.stock.setting_aside import (
     set_aside,
     write_off,
 )
+from inventory.stock.sold import Gone, take_sold
 from inventory.stock.taking import BelowPromised, take_out
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "AlreadyRecorded",
     "BelowPromised",
     "BundleHasNoStock",
+    "Gone",
     "NoSuchLevel",
     "NotRepairable",
     "NotSetAside",
@@ -70,6 +72,7 @@ __all__ = [
     "set_aside",
     "set_limits",
     "take_out",
+    "take_sold",
     "variants",
     "write_off",
 ]

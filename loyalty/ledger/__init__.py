@@ -32,11 +32,13 @@ Locks are taken hold -> account -> lots; take stock locks before calling in here
 from loyalty.ledger.books import KeyReused
 from loyalty.ledger.earned import claw_back, earn, expire_due
 from loyalty.ledger.holds import HoldExists, InsufficientPoints, burn, hold, refund, release
+from loyalty.ledger.sold import Sold, settle_sold
 
 __all__ = [
     "HoldExists",
     "InsufficientPoints",
     "KeyReused",
+    "Sold",
     "burn",
     "claw_back",
     "earn",
@@ -44,4 +46,5 @@ __all__ = [
     "hold",
     "refund",
     "release",
+    "settle_sold",
 ]

@@ -19,6 +19,7 @@ from orders.models.returns import (
 )
 from orders.models.shortfalls import Shortfall, SubstituteProposal
 from orders.models.sourcing import ShippingRate, SourcingDecision, SourcingPolicy
+from orders.models.till import Till, TillSale
 
 __all__ = [
     "Cart",
@@ -58,5 +59,7 @@ __all__ = [
     "SubstituteProposal",
     "Supply",
     "SupplyLine",
+    "Till",
+    "TillSale",
     "WebhookInbox",
 ]

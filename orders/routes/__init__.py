@@ -13,6 +13,7 @@ from orders.routes import (
     shipments,
     shortfalls,
     sourcing,
+    till,
 )
 
 BLUEPRINTS = [
@@ -28,4 +29,5 @@ BLUEPRINTS = [
     *shipments.BLUEPRINTS,
     *shortfalls.BLUEPRINTS,
     *sourcing.BLUEPRINTS,
+    *till.BLUEPRINTS,
 ]
