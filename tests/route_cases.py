@@ -38,6 +38,8 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/api/v1/campaigns"): {"conflict": "campaigns stand beside each other"},
     ("POST", "/api/v1/gift-cards"): {"conflict": "a new card meets nothing that is there"},
     ("POST", "/api/v1/me/orders/claims"): {"conflict": _TWICE},
+    ("POST", "/api/v1/till-sales/<uuid:sale>/review"): {"conflict": _TWICE},
+    ("POST", "/api/v1/tills/<string:till>/sales"): {"conflict": "each sale of the batch is answered for itself"},
     ("POST", "/api/v1/stock/levels"): {"conflict": _TWICE},
     ("POST", "/api/v1/price-lists/<price_list>/prices"): {"conflict": "a price is only followed by another one"},
 }

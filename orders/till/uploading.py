@@ -193,7 +193,11 @@ def _answers(
         if found.fingerprint != sale.fingerprint:
             flag = {"code": "content_differs", "fingerprint": sale.fingerprint}
             conflicts[sale.sale_id, sale.fingerprint] = {"sale_id": sale.sale_id, "flag": flag}
-            answers.append(_answer(sale.sale_id, CONFLICT, found.reference, [*(one for one in found.flags if one != flag), flag], []))
+            answers.append(
+                _answer(
+                    sale.sale_id, CONFLICT, found.reference, [*(one for one in found.flags if one != flag), flag], []
+                )
+            )
         elif sale.sale_id in fresh:
             fresh.discard(sale.sale_id)
             answers.append(_answer(sale.sale_id, RECORDED, found.reference, found.flags, []))

@@ -1,15 +1,15 @@
 """Tills, and the sales that they made offline.
 
-Revision ID: 0014_till
-Revises: 0013_promotions
+Revision ID: 0016_till
+Revises: 0015_pickups
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0014_till"
-down_revision = "0013_promotions"
+revision = "0016_till"
+down_revision = "0015_pickups"
 branch_labels = None
 depends_on = None
 
