@@ -19,6 +19,8 @@ from retail.kernel.auth import CUSTOMER, STAFF, Principal
 from retail.kernel.errors import Invalid, NotFound
 from retail.queries import CustomerFacts
 
+LINK = "link"  # whoever holds the link to a pickup's page; its id is the pickup's
+
 
 class CustomerUnknown(Invalid):
     """The named customer does not exist."""
@@ -117,6 +119,27 @@ def pickup_of(session: Session, *, fulfillment_id: UUID, caller: Principal) -> d
         raise NotFound
     caller.require_location(found["location"]["id"])
     return found
+
+
+def is_customer(caller: Principal) -> bool:
+    """Whether the caller speaks as the customer: logged in, or by the link to the pickup's page."""
+    return caller.kind in (CUSTOMER, LINK)
+
+
+def require_party(caller: Principal, *, fulfillment_id: UUID, customer_id: UUID | None, location_id: UUID) -> None:
+    """The pickup is the caller's: hers, or by its link, or (of others) at a location of theirs.
+
+    Raises:
+        NotFound.
+    """
+    if caller.kind == LINK:
+        hers = caller.id == fulfillment_id
+    elif caller.kind == CUSTOMER:
+        hers = caller.id is not None and caller.id == customer_id
+    else:
+        hers = caller.at_location(location_id)
+    if not hers:
+        raise NotFound
 
 
 def order_of_part(session: Session, *, fulfillment_id: UUID) -> UUID:

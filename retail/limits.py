@@ -55,6 +55,8 @@ HOLD_SECONDS_LONGEST = 60 * 60
 # Pickup
 PICKUP_CODE_ATTEMPTS = 5
 PICKUP_CODE_ATTEMPT_WINDOW_SECONDS = 900
+PROXIES_PER_PICKUP = 5  # who may still collect, at once
+VISIT_HOURS = 4  # after which somebody who arrived is not waiting any more
 EXTENSIONS_BY_CUSTOMER = 1
 EXTENSION_DAYS = 3  # at once; staff may give more
 EXTENSION_DAYS_MOST = 30

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from loyalty import queries as points
-from orders import pickup
+from orders import proofs
 from orders import queries as orders
 from retail import identities
 from retail.kernel import config, ids
@@ -161,7 +161,7 @@ def _by_order(session: Session, value: str) -> _Found:
 
 
 def _by_pickup_code(session: Session, value: str) -> _Found:
-    code_hash = pickup.fingerprint_of(value)
+    code_hash = proofs.fingerprint_of(value)
     if code_hash is None:
         raise Invalid("This is not a pickup code", errors=[_wrong("pickup_code")])
     found = orders.fulfillment_by_code(session, code_hash=code_hash)
@@ -206,7 +206,7 @@ def kinds_of(text: str) -> list[str]:
         return ["order", "customer"]
     if _REFERENCE.fullmatch(compact):
         return ["order" if compact.startswith(ORDER_PREFIX) else "customer"]
-    found = ["pickup_code"] if pickup.fingerprint_of(typed) else []
+    found = ["pickup_code"] if proofs.fingerprint_of(typed) else []
     for kind in ("phone", "card"):
         try:
             identities.normalize(kind, typed, region=config.current().default_region)

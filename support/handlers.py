@@ -29,6 +29,28 @@ def notify_code(session: Session, event: Published) -> None:
     _queue(session, event, "pickup_code", fulfillment_id=data["fulfillment_id"], rotation=data["rotation"])
 
 
+def notify_proxy(session: Session, event: Published) -> None:
+    """Who may collect in the customer's place gets a code of her own, if there is an address for her."""
+    data = event.data
+    part = orders.pickup_dict(session, fulfillment_id=uuid.UUID(data["fulfillment_id"]))
+    named = [] if part is None else [one for one in part["proxies"] if str(one["id"]) == data["proxy_id"]]
+    order = orders.order_dict(session, order_id=_id(event, "order_id"))
+    if order is None or not named or not named[0]["email"]:
+        return
+    names = ("order_id", "fulfillment_id", "proxy_id", "rotation")
+    notifications.queue(
+        session,
+        event_id=event.id,
+        template="pickup_proxy",
+        params={name: data[name] for name in names},
+        order_id=order["id"],
+        customer_id=order["customer_id"],
+        address=named[0]["email"],
+        locale=order["locale"],
+        now=clock.now(),
+    )
+
+
 def notify_cancelled(session: Session, event: Published) -> None:
     """Cancelled; nothing is said about an order that was never confirmed (a card declined at the checkout)."""
     order = orders.order_dict(session, order_id=_id(event, "order_id"))
@@ -136,6 +158,7 @@ HANDLERS: dict[type[Event], list[Handler]] = {
     events.OrderPlaced: [notify_placed],
     events.PickupReady: [notify_ready],
     events.PickupCodeIssued: [notify_code],
+    events.PickupProxyCodeIssued: [notify_proxy],
     events.OrderCancelled: [notify_cancelled],
     events.OrderRefunded: [notify_refunded],
     events.PickupCollected: [notify_collected],

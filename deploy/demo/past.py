@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from deploy.demo.places import ZONE
 from loyalty import queries as points
-from orders import checkout, pickup
+from orders import checkout, pickup, proofs
 from orders.checkout import Item
 from retail.kernel.auth import Principal
 
@@ -157,7 +157,7 @@ class Past:
 
     def _collect(self, at: datetime, *, store: Store, pickup_id: UUID) -> None:
         """Against the code; what points have not paid is paid now."""
-        found = pickup.secrets_of(pickup_id, 1)
+        found = proofs.secrets_of(pickup_id, 1)
         pickup.collect(
             self.session,
             fulfillment_id=pickup_id,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, redirect, request
 from sqlalchemy.orm import Session
 
-from orders import counter, ownership, pickup, queries
+from orders import counter, ownership, pickup, proofs, queries
 from orders.pickup import Handover
 from orders.schemas.pickups import CollectPickupSchema
 from orders.tenders import AT_THE_TILL
@@ -123,7 +123,7 @@ def _pickup_page(session: Session, call: Call, pickup_id: UUID, scanned: str = "
 def find(call: Call, form: dict[str, str]) -> Any:
     """A scanned QR code, a typed code or a reference: the pickup it belongs to, with the proof already filled in."""
     typed = form.get("scan", "")
-    code_hash = pickup.fingerprint_of(typed)
+    code_hash = proofs.fingerprint_of(typed)
     with db.reading() as session:
         found = queries.fulfillment_by_code(session, code_hash=code_hash) if code_hash else None
         if found is not None and call.principal.at_location(found["location_id"]):

@@ -8,6 +8,7 @@ from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, 
 from orders.models.parcels import Parcel, ParcelLine
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
 from orders.models.promotions import Coupon, CouponUse, Promotion
+from orders.models.proofs import PickupArrival, PickupProxy
 from orders.models.returns import (
     ExchangeLine,
     GiftReceipt,
@@ -45,7 +46,9 @@ __all__ = [
     "Payment",
     "PaymentEntry",
     "PaymentMethod",
+    "PickupArrival",
     "PickupCode",
+    "PickupProxy",
     "Promotion",
     "Refund",
     "RefundLine",

@@ -9,7 +9,8 @@ from orders.queries.orders import (
     returns_for_customer,
     timeline,
 )
-from orders.queries.pickups import fulfillment_by_code, list_pickups, pickup_dict
+from orders.queries.pickups import list_pickups, pickup_dict
+from orders.queries.proofs import fulfillment_by_code
 
 __all__ = [
     "REFERENCE_PREFIX",

@@ -9,7 +9,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-PICKUP_SQL = """
+from orders.queries.proofs import ARRIVAL_SQL, PROXIES_SQL
+from orders.queries.proofs import moments as proofs_of
+
+PICKUP_SQL = f"""
     json_build_object(
       'id', f.id, 'method', f.method, 'state', f.state, 'version', f.version, 'order_id', o.id, 'reference', o.reference,
       'customer_id', o.customer_id, 'customer_name', o.contact_name, 'currency', o.currency, 'total', o.total_minor,
@@ -21,11 +24,12 @@ PICKUP_SQL = """
       'code', (SELECT json_build_object('rotation', k.rotation, 'attempts', k.attempts, 'locked', k.locked_at IS NOT NULL,
                                         'issued_at', k.issued_at)
                FROM pickup_code AS k WHERE k.fulfillment_id = f.id AND k.used_at IS NULL AND f.state = 'ready'),
+      'proxies', {PROXIES_SQL}, 'arrival', {ARRIVAL_SQL},
       'lines', coalesce((SELECT json_agg(json_build_object(
           'order_line_id', l.id, 'position', l.position, 'sku', l.sku, 'title', l.title, 'quantity', fl.quantity,
           'picked', fl.picked, 'collected', fl.collected, 'short', fl.short) ORDER BY l.position)
         FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id
-        WHERE fl.fulfillment_id = f.id), '[]'))"""
+        WHERE fl.fulfillment_id = f.id), '[]'))"""  # noqa: S608  (constants)
 AT_COUNTER = ("allocated", "picking", "arrived", "ready")
 _AT_COUNTER = "f.state IN ('allocated', 'picking', 'arrived', 'ready')"
 _FROM = """FROM fulfillment AS f JOIN "order" AS o ON o.id = f.order_id JOIN location AS s ON s.id = f.location_id"""
@@ -88,23 +92,6 @@ def list_pickups(
     return [_pickup_of(found) for found in session.execute(statement, given).scalars().all()]
 
 
-_BY_CODE = text(
-    """
-    SELECT k.fulfillment_id, f.order_id, f.location_id, o.customer_id
-    FROM pickup_code AS k JOIN fulfillment AS f ON f.id = k.fulfillment_id JOIN "order" AS o ON o.id = f.order_id
-    WHERE (k.code_hash = :hash OR k.token_hash = :hash) AND k.used_at IS NULL AND f.state = 'ready'
-    ORDER BY k.issued_at DESC LIMIT 1
-    """
-)
-
-
-def fulfillment_by_code(session: Session, *, code_hash: str) -> dict[str, Any] | None:
-    """The waiting pickup that a code's or token's fingerprint belongs to: fulfillment_id, order_id, location_id,
-    customer_id. None when no open pickup has it."""
-    row = session.execute(_BY_CODE, {"hash": code_hash}).mappings().one_or_none()
-    return None if row is None else dict(row)
-
-
 @dataclass(frozen=True, slots=True)
 class LockedPickup:
     """A pickup under lock, with what deciding about it needs."""
@@ -121,6 +108,17 @@ class LockedPickup:
     capture_at: str
     method: str
     source_location_id: UUID | None
+
+
+def keys(locked: LockedPickup) -> dict[str, Any]:
+    """What every event about a pickup says."""
+    return {
+        "order_id": locked.order_id,
+        "reference": locked.reference,
+        "customer_id": locked.customer_id,
+        "fulfillment_id": locked.id,
+        "location_id": locked.location_id,
+    }
 
 
 # The order first, then the fulfillment: the lock order of everything that changes both. Only locked columns are read
@@ -168,28 +166,6 @@ def lock_undated(session: Session, *, order_id: UUID) -> list[UndatedPickup]:
     return [UndatedPickup(*row) for row in session.execute(_UNDATED, {"order_id": order_id})]
 
 
-@dataclass(frozen=True, slots=True)
-class CodeFacts:
-    """The proof that is asked for: fingerprints and how often it was guessed."""
-
-    rotation: int
-    code_hash: str
-    token_hash: str
-    attempts: int
-    locked_at: datetime | None
-    used_at: datetime | None
-
-
-_CODE = text(
-    "SELECT rotation, code_hash, token_hash, attempts, locked_at, used_at FROM pickup_code WHERE fulfillment_id = :fulfillment_id"
-)
-_CODE_TAKEN = text(
-    """
-    SELECT 1 FROM pickup_code AS k JOIN fulfillment AS f ON f.id = k.fulfillment_id
-    WHERE k.code_hash = :code_hash AND k.used_at IS NULL AND f.location_id = :location_id AND f.state = 'ready'
-      AND f.id <> :fulfillment_id LIMIT 1
-    """
-)
 _HANDOVER = text(
     """
     SELECT (SELECT json_object_agg(order_line_id, quantity - short - cancelled - collected)
@@ -202,18 +178,6 @@ _HANDOVER = text(
                         WHERE fulfillment_id = :fulfillment_id AND short + cancelled + collected > 0) AS parted
     """
 )
-
-
-def code_facts(session: Session, *, fulfillment_id: UUID) -> CodeFacts | None:
-    """The pickup's code as stored; None before it is ready. Whoever changes it holds `lock_pickup`."""
-    row = session.execute(_CODE, {"fulfillment_id": fulfillment_id}).one_or_none()
-    return None if row is None else CodeFacts(*row)
-
-
-def code_taken(session: Session, *, code_hash: str, location_id: UUID, fulfillment_id: UUID) -> bool:
-    """Whether another waiting pickup of this location has the same short code."""
-    given = {"code_hash": code_hash, "location_id": location_id, "fulfillment_id": fulfillment_id}
-    return session.execute(_CODE_TAKEN, given).one_or_none() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +215,4 @@ def _pickup_of(found: Mapping[str, Any]) -> dict[str, Any]:
         line["order_line_id"] = UUID(line["order_line_id"])
     if pickup["code"] is not None:
         pickup["code"]["issued_at"] = _moment(pickup["code"]["issued_at"])
-    return pickup
+    return pickup | proofs_of(pickup)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orders import checkout, claims, finding, payments, pickup, queries, timeline
+from orders import checkout, claims, finding, payments, proofs, queries, timeline
 from orders.checkout import Item
 from orders.schemas.orders import (
     ClaimedOrdersSchema,
@@ -136,7 +136,7 @@ def claim_orders(session: Any, call: Call) -> dict[str, Any]:
 def get_my_pickup_code(session: Any, call: Call, reference: str) -> dict[str, Any]:
     """The code and QR code to show at the counter, once the goods are ready."""
     order = timeline.find(session, given=reference, caller=call.principal)
-    return pickup.code_for(session, order=order, caller=call.principal)
+    return proofs.code_for(session, order=order, caller=call.principal)
 
 
 def _page(session: Any, query: dict[str, Any], own: dict[str, Any]) -> Page:

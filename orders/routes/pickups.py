@@ -5,9 +5,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orders import counter, ownership, pickup, queries
+from orders import counter, curbside, ownership, pickup, proxies, queries
 from orders.pickup import Handover
-from orders.schemas.pickups import CollectPickupSchema, PickupQuery, PickupSchema
+from orders.schemas.pickups import (
+    ArriveSchema,
+    CollectPickupSchema,
+    NameProxySchema,
+    PickupArrivalSchema,
+    PickupCodeSchema,
+    PickupProxiesSchema,
+    PickupProxySchema,
+    PickupQuery,
+    PickupSchema,
+)
 from retail.kernel.idempotency import Claim
 from retail.kernel.web import problems
 from retail.kernel.web.api import Answer, ApiBlueprint, Call
@@ -16,6 +26,7 @@ from retail.kernel.web.cursor import Page, decode_cursor, page_schema
 blp = ApiBlueprint("pickups", __name__, url_prefix="/api/v1", description="Pick, make ready, hand over")
 BLUEPRINTS = [blp]
 PickupPageSchema = page_schema(PickupSchema)
+PARTY = "pickups.work|pickups.move|me"
 
 
 @blp.read("/pickups", permission="pickups.read", query=PickupQuery, answer=PickupPageSchema)
@@ -99,3 +110,73 @@ def collect_pickup(call: Call, claim: Claim, answer: Answer, pickup_id: UUID, bo
 def reissue_code(session: Any, call: Call, pickup_id: UUID) -> dict[str, Any]:
     """Issue a new code in the place of the old one, with fresh attempts; the customer is told."""
     return pickup.reissue_code(session, fulfillment_id=pickup_id, caller=call.principal, now=call.now)
+
+
+@blp.read("/pickups/<uuid:pickup_id>/proxies", permission=PARTY, answer=PickupProxiesSchema)
+def list_proxies(session: Any, call: Call, pickup_id: UUID) -> dict[str, Any]:
+    """Everybody who was named to collect."""
+    return {"items": proxies.browse(session, fulfillment_id=pickup_id, caller=call.principal)}
+
+
+@blp.write(
+    "POST",
+    "/pickups/<uuid:pickup_id>/proxies",
+    permission=PARTY,
+    body=NameProxySchema,
+    answer=PickupProxySchema,
+    status=201,
+    idempotent=True,
+)
+def name_proxy(session: Any, call: Call, pickup_id: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Let somebody else collect, with a code of her own: she gets it by email when the goods are ready, or the customer
+    passes it on. Whoever collects first, everybody else's code counts no more."""
+    return proxies.name_proxy(session, fulfillment_id=pickup_id, **body, caller=call.principal, now=call.now)
+
+
+@blp.read("/pickups/<uuid:pickup_id>/proxies/<uuid:proxy_id>/code", permission="me", answer=PickupCodeSchema)
+def get_proxy_code(session: Any, call: Call, pickup_id: UUID, proxy_id: UUID) -> dict[str, Any]:
+    """The code of somebody you named, to pass on."""
+    return proxies.code_for(session, fulfillment_id=pickup_id, proxy_id=proxy_id, caller=call.principal)
+
+
+@blp.write(
+    "POST",
+    "/pickups/<uuid:pickup_id>/proxies/<uuid:proxy_id>/code",
+    permission=PARTY,
+    answer=PickupProxySchema,
+    idempotent=True,
+)
+def reissue_proxy_code(session: Any, call: Call, pickup_id: UUID, proxy_id: UUID) -> dict[str, Any]:
+    """A new code for her in the place of the old one, with fresh attempts."""
+    return proxies.reissue_code(
+        session, fulfillment_id=pickup_id, proxy_id=proxy_id, caller=call.principal, now=call.now
+    )
+
+
+@blp.write(
+    "POST",
+    "/pickups/<uuid:pickup_id>/proxies/<uuid:proxy_id>/revocation",
+    permission=PARTY,
+    answer=PickupProxySchema,
+    idempotent=True,
+)
+def revoke_proxy(session: Any, call: Call, pickup_id: UUID, proxy_id: UUID) -> dict[str, Any]:
+    """She may not collect any more. Doing it twice is once."""
+    return proxies.revoke(session, fulfillment_id=pickup_id, proxy_id=proxy_id, caller=call.principal, now=call.now)
+
+
+@blp.write(
+    "POST",
+    "/pickups/<uuid:pickup_id>/arrival",
+    permission=PARTY,
+    body=ArriveSchema,
+    body_required=False,
+    answer=PickupArrivalSchema,
+    idempotent=True,
+)
+def arrive(session: Any, call: Call, pickup_id: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """The customer is there: the counter brings the goods out. Once per visit; saying it again changes where she stands. 409
+    with what is `legal` while the goods are not ready."""
+    found = curbside.arrive(session, fulfillment_id=pickup_id, **body, caller=call.principal, now=call.now)
+    arrival: dict[str, Any] = found["arrival"]
+    return arrival

@@ -4,10 +4,15 @@ import marshmallow as ma
 
 from orders.schemas.places import LOCATION_CODE, LocationNameSchema, money_field
 from orders.tenders import AT_THE_TILL
+from retail import limits
 from retail.kernel.web.cursor import PageQuery
 from retail.schemas.texts import Line
 
 STATES = ("allocated", "picking", "arrived", "ready", "collected", "short", "expired", "cancelled")
+
+PROXY_STATES = ("waiting", "valid", "locked", "used", "closed", "revoked")
+IDENTITY = ma.validate.Length(max=limits.IDENTITY_CHARACTERS)
+WORDS = 100
 
 
 class PickupQuery(PageQuery):
@@ -53,6 +58,62 @@ class PickupCodeStateSchema(ma.Schema):
     issued_at = ma.fields.DateTime(required=True)
 
 
+class NameProxySchema(ma.Schema):
+    """Who may collect, too; with an email she is told."""
+
+    name = Line(required=True)
+    email = ma.fields.String(load_default=None, allow_none=True, validate=IDENTITY)
+    phone = ma.fields.String(load_default=None, allow_none=True, validate=IDENTITY)
+
+
+class PickupProxyNameSchema(ma.Schema):
+    """Somebody who may collect. `state`: waiting (the goods are not ready), valid, locked, used, closed, revoked."""
+
+    id = ma.fields.UUID(required=True)
+    name = ma.fields.String(required=True)
+    state = ma.fields.String(required=True, validate=ma.validate.OneOf(PROXY_STATES))
+    attempts = ma.fields.Integer(required=True)
+
+
+class PickupProxySchema(PickupProxyNameSchema):
+    """The same with how she is reached; `ended_at`: collected, revoked, or the goods left otherwise."""
+
+    email = ma.fields.String(required=True, allow_none=True)
+    phone = ma.fields.String(required=True, allow_none=True)
+    rotation = ma.fields.Integer(required=True)
+    named_at = ma.fields.DateTime(required=True)
+    ended_at = ma.fields.DateTime(required=True, allow_none=True)
+
+
+class PickupProxiesSchema(ma.Schema):
+    """Everybody who was ever named."""
+
+    items = ma.fields.List(ma.fields.Nested(PickupProxySchema), required=True)
+
+
+class ArriveSchema(ma.Schema):
+    """Where the customer stands, and in what."""
+
+    place = Line(least=0, most=WORDS, load_default="", metadata={"example": "P3"})
+    vehicle = Line(least=0, most=WORDS, load_default="", metadata={"example": "white Yaris, 12-34"})
+
+
+class PickupArrivalSchema(ma.Schema):
+    """Somebody waits before the store, since `arrived_at`."""
+
+    arrived_at = ma.fields.DateTime(required=True)
+    place = ma.fields.String(required=True)
+    vehicle = ma.fields.String(required=True)
+    updated_at = ma.fields.DateTime(required=True)
+
+
+class CollectedBySchema(ma.Schema):
+    """Who collected in the customer's place."""
+
+    proxy_id = ma.fields.UUID(required=True)
+    name = ma.fields.String(required=True)
+
+
 class PickupSchema(ma.Schema):
     """One pickup as the counter sees it. `due` is what is still to be paid when it is handed over."""
 
@@ -74,7 +135,10 @@ class PickupSchema(ma.Schema):
     collect_by = ma.fields.DateTime(required=True, allow_none=True)
     collected_at = ma.fields.DateTime(required=True, allow_none=True)
     collected_proof = ma.fields.String(required=True, allow_none=True)
+    collected_by = ma.fields.Nested(CollectedBySchema, required=True, allow_none=True)
     code = ma.fields.Nested(PickupCodeStateSchema, required=True, allow_none=True)
+    proxies = ma.fields.List(ma.fields.Nested(PickupProxyNameSchema), required=True)
+    arrival = ma.fields.Nested(PickupArrivalSchema, required=True, allow_none=True)
     lines = ma.fields.List(ma.fields.Nested(PickupLineSchema), required=True)
 
 

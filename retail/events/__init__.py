@@ -31,10 +31,14 @@ from retail.events.orders import (
 from retail.events.pickups import (
     OrderEvent,
     ParcelShipped,
+    PickupArrived,
     PickupEvent,
     PickupExpired,
     PickupExtended,
     PickupMoved,
+    PickupProxyCodeIssued,
+    PickupProxyNamed,
+    PickupProxyRevoked,
     PickupReminded,
     PickupShort,
     ShipmentDelivered,
@@ -99,6 +103,7 @@ __all__ = [
     "OrderRefunded",
     "ParcelShipped",
     "PaymentFailed",
+    "PickupArrived",
     "PickupCodeIssued",
     "PickupCollected",
     "PickupEvent",
@@ -106,6 +111,9 @@ __all__ = [
     "PickupExtended",
     "PickupMoved",
     "PickupPicking",
+    "PickupProxyCodeIssued",
+    "PickupProxyNamed",
+    "PickupProxyRevoked",
     "PickupReady",
     "PickupReminded",
     "PickupShort",
@@ -158,9 +166,10 @@ class PickupReady(PickupEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PickupCollected(PickupEvent):
-    """The goods were handed over, with what proof."""
+    """The goods were handed over, with what proof; `proxy_id`: to somebody whom the customer had named."""
 
     proof: str
+    proxy_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,3 +140,34 @@ class PickupReminded(PickupEvent):
     """Nobody has come yet, and the time runs out at `collect_by`."""
 
     collect_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupArrived(PickupEvent):
+    """The customer stands before the store, on `place`, in `vehicle`; `again`: she said so before in this visit."""
+
+    place: str
+    vehicle: str
+    again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupProxyNamed(PickupEvent):
+    """Somebody else may collect, too."""
+
+    proxy_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupProxyCodeIssued(PickupEvent):
+    """Whoever was named has a code, or a new one."""
+
+    proxy_id: uuid.UUID
+    rotation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickupProxyRevoked(PickupEvent):
+    """Whoever was named may not collect any more."""
+
+    proxy_id: uuid.UUID

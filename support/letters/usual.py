@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from orders import pickup
+from orders import proofs
 from orders import queries as orders
 from retail import sessions
 from retail.kernel.i18n import Texts
@@ -224,4 +224,4 @@ def _waiting(
     part = orders.pickup_dict(session, fulfillment_id=fulfillment_id)
     if part is None or part["state"] != "ready" or part["code"] is None:
         return None
-    return order_of(session, params=params), part, pickup.secrets_of(fulfillment_id, part["code"]["rotation"])
+    return order_of(session, params=params), part, proofs.secrets_of(fulfillment_id, part["code"]["rotation"])

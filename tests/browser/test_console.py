@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy.orm import Session
 
-from orders import pickup
+from orders import proofs
 from tests.browser.conftest import PHONE, Stage, arrived, follow, submit
 
 Look = Callable[[Page, str], None]
@@ -31,7 +31,7 @@ def check(page: Page) -> None:
 
 
 def code_of(order: dict[str, Any], rotation: int = 1) -> str:
-    return pickup.secrets_of(UUID(order["fulfillments"][0]["id"]), rotation)[0]
+    return proofs.secrets_of(UUID(order["fulfillments"][0]["id"]), rotation)[0]
 
 
 @pytest.mark.parametrize("device", ["desktop", "phone"])
@@ -113,7 +113,7 @@ def test_scan_and_hand_over_in_english(
     look(page, "home")
     follow(page.get_by_role("navigation").get_by_role("link", name="Pickups"))
     expect(page.locator("#scan")).to_be_focused()
-    page.keyboard.type(pickup.secrets_of(UUID(part), 1)[1])  # the scanner types into the field that has the focus
+    page.keyboard.type(proofs.secrets_of(UUID(part), 1)[1])  # the scanner types into the field that has the focus
     submit(page)
     expect(page.get_by_role("heading", level=1)).to_have_text(placed["reference"])
     look(page, "scanned")

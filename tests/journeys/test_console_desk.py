@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from orders import pickup
+from orders import proofs
 from tests import factories
 from tests.factories.orders import Shop, pickup_body, shop, world
 from tests.journeys.console_client import Console
@@ -37,7 +37,7 @@ def hand_over(api: Any, made: Shop, order: dict[str, Any]) -> None:
     clerk = api(made.associate)
     assert clerk.post(f"/pickups/{part}/picking", key=f"p{part}").status_code == 200
     assert clerk.post(f"/pickups/{part}/ready", key=f"r{part}").status_code == 200
-    code, _ = pickup.secrets_of(UUID(part), 1)
+    code, _ = proofs.secrets_of(UUID(part), 1)
     body = {"code": code, "tender": "cash"}
     assert clerk.post(f"/pickups/{part}/collection", json=body, key=f"c{part}").status_code == 200
 

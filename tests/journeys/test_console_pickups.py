@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from orders import pickup
+from orders import proofs
 from retail.kernel import clock
 from tests import factories
 from tests.factories.orders import Shop, pickup_body, shop, world
@@ -49,7 +49,7 @@ def to_ready(console: Console, made: Shop, pickup_id: str) -> Shown:
 
 
 def code_of(pickup_id: str, rotation: int = 1) -> tuple[str, str]:
-    return pickup.secrets_of(UUID(pickup_id), rotation)
+    return proofs.secrets_of(UUID(pickup_id), rotation)
 
 
 def test_an_order_goes_over_the_counter(app: Flask, api: Any, session: Session, made: Shop) -> None:
@@ -104,7 +104,7 @@ def test_a_wrong_code_counts_down_once_per_form_and_locks(app: Flask, api: Any, 
     listed = console.open("/console/pickups")
     console.send(listed, f"/console/pickups/{pickup_id}/picking")
     console.send(console.open("/console/pickups"), f"/console/pickups/{pickup_id}/ready")
-    wrong, _ = pickup.secrets_of(made.store.id, 1)
+    wrong, _ = proofs.secrets_of(made.store.id, 1)
     shown = console.open(f"/console/pickups/{pickup_id}")
     action = f"/console/pickups/{pickup_id}/collection"
     for _ in range(2):

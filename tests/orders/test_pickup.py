@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from orders import pickup, queries
-from orders.queries import pickups as pickup_queries
+from orders import proofs, queries
+from orders.queries import proofs as proof_queries
 from retail import limits
 from retail.kernel import clock, config
 from retail.kernel.ids import ALPHABET, check_character, derive_code, fingerprint
@@ -372,15 +372,15 @@ def test_two_waiting_pickups_of_a_store_never_share_a_code(session: Session, api
     first, second = place(api, made, key="a"), place(api, made, key="b")
     ready_pickup(api, made, first)
     second_id = second["fulfillments"][0]["id"]
-    code, _ = pickup.secrets_of(UUID(second_id), 1)
+    code, _ = proofs.secrets_of(UUID(second_id), 1)
     taken = fingerprint(config.current().secret_key, code)
     session.execute(text("UPDATE pickup_code SET code_hash = :taken"), {"taken": taken})
     ready_pickup(api, made, second)
-    facts = pickup_queries.code_facts(session, fulfillment_id=UUID(second_id))
+    facts = proof_queries.code_facts(session, fulfillment_id=UUID(second_id))
     assert facts is not None
     assert facts.rotation == 2
     assert facts.code_hash != taken
-    assert code_of(api, made, second)["code"] == pickup.secrets_of(UUID(second_id), 2)[0]
+    assert code_of(api, made, second)["code"] == proofs.secrets_of(UUID(second_id), 2)[0]
 
 
 def test_a_code_finds_its_pickup(session: Session, api: Api) -> None:
@@ -395,16 +395,16 @@ def test_a_code_finds_its_pickup(session: Session, api: Api) -> None:
         "customer_id": made.customer.id,
     }
     for typed in (shown["code"], shown["code"].lower(), shown["token"]):
-        hashed = pickup.fingerprint_of(typed)
+        hashed = proofs.fingerprint_of(typed)
         assert hashed is not None
         assert queries.fulfillment_by_code(session, code_hash=hashed) == expected
-    assert pickup.fingerprint_of("hanako@example.com") is None
-    unknown = pickup.fingerprint_of(wrong_code(shown["code"]))
+    assert proofs.fingerprint_of("hanako@example.com") is None
+    unknown = proofs.fingerprint_of(wrong_code(shown["code"]))
     assert unknown is not None
     assert queries.fulfillment_by_code(session, code_hash=unknown) is None
     body = {"identity": "passport", "tender": "cash"}
     assert api(made.associate).post(f"/pickups/{pickup_id}/collection", key="c", json=body).status_code == 200
-    hashed = pickup.fingerprint_of(shown["code"])
+    hashed = proofs.fingerprint_of(shown["code"])
     assert hashed is not None
     assert queries.fulfillment_by_code(session, code_hash=hashed) is None  # single use
 

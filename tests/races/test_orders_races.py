@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from inventory import audit as stock_audit
 from loyalty import audit as points_audit
-from orders import cart_holds, carts, checkout, confirmation, pickup
+from orders import cart_holds, carts, checkout, confirmation, proofs
 from retail.kernel import clock, db
 from retail.kernel.auth import CUSTOMER, Principal
 from retail.kernel.ids import ALPHABET, check_character
@@ -212,7 +212,7 @@ def test_guesses_at_once_are_counted_one_by_one(session: Session, api: Api) -> N
     made = shop(session)
     order = api(made.customer).post("/orders", key="o", json=pickup_body(made)).json
     pickup_id = ready_pickup(api, made, order)
-    right = pickup.secrets_of(UUID(pickup_id), 1)[0]
+    right = proofs.secrets_of(UUID(pickup_id), 1)[0]
     guesses = [right[:4] + letter for letter in ALPHABET if letter != right[4]][:12]
     answers = at_once(
         [

@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from orders.pickup import secrets_of
+from orders.proofs import secrets_of
 from retail.kernel import clock, config
 from retail.kernel.ids import fingerprint, new_id, new_reference
 from tests import factories
