@@ -123,6 +123,12 @@ class OverHttp:
 BY_HAND: Mapping[str, Carrier] = {name: Manual() for name in ("manual", "yamato", "sagawa", "japan_post")}
 
 
+def names() -> list[str]:
+    """The carriers that can be asked for here: those of the settings first, whichever else is booked by hand (`manual`) last."""
+    booked = [account.name for account in config.current().carriers]
+    return sorted(booked + [name for name in BY_HAND if name not in booked], key=lambda name: name == "manual")
+
+
 def carrier(name: str) -> Carrier:
     """The adapter of that name; a carrier of the settings goes before one that is booked by hand.
 

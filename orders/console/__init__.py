@@ -1,11 +1,13 @@
-"""The console's pages of this package, a module per thing that people do."""
+"""The pages of orders: the pickup counter, returns, shipments and documents for staff, and what customers open by a link."""
 
 from flask import Blueprint
 
-from orders.console import counter, documents, gift_receipts, substitutes
+from orders.console import counter, documents, gift_receipts, returns, shipments, substitutes
 
 BLUEPRINTS: list[Blueprint] = [
     *counter.BLUEPRINTS,
+    *shipments.BLUEPRINTS,
+    *returns.BLUEPRINTS,
     *documents.BLUEPRINTS,
     *gift_receipts.BLUEPRINTS,
     *substitutes.BLUEPRINTS,

@@ -295,3 +295,17 @@ def _return_of(found: dict[str, Any]) -> dict[str, Any]:
             for name in ("unit_price", "total"):
                 line["exchange"][name] = {"amount_minor": line["exchange"][name], "currency": currency}
     return back
+
+
+_WENT_BACK = text(
+    """
+    SELECT p.tender, sum(e.amount_minor)::bigint AS amount_minor, bool_and(e.state = 'succeeded') AS done
+    FROM payment_entry AS e JOIN payment AS p ON p.id = e.payment_id
+    WHERE e.refund_id = :refund_id AND e.kind = 'refund' GROUP BY p.tender ORDER BY p.tender
+    """
+)
+
+
+def went_back(session: Session, *, refund_id: UUID) -> list[dict[str, Any]]:
+    """What a refund gave back by which tender: tender, amount_minor, done (the card network has confirmed)."""
+    return [dict(row) for row in session.execute(_WENT_BACK, {"refund_id": refund_id}).mappings().all()]

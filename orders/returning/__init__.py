@@ -10,10 +10,11 @@ from orders.returning.asking import ask
 from orders.returning.deciding import approve, cancel, reject
 from orders.returning.exchanging import ExchangeRefused, Wanted
 from orders.returning.finding import browse, returnability, show
-from orders.returning.rules import DestinationNotAllowed, NotReturnable, ReturnMoved
+from orders.returning.rules import REFERENCE_PREFIX, DestinationNotAllowed, NotReturnable, ReturnMoved
 from orders.returning.taking_in import NotCounted, inspect, receive
 
 __all__ = [
+    "REFERENCE_PREFIX",
     "DestinationNotAllowed",
     "ExchangeRefused",
     "NotCounted",

@@ -6,12 +6,11 @@ from uuid import UUID
 
 from flask import request
 
-from orders import cancellation, carrier_news, carriers, shipping
+from orders import carrier_news, dispatching, shipping
 from orders.ownership import shipment_of
 from orders.queries import parcels as queries
 from orders.schemas import shipments as schemas
 from orders.shipping import Handed, Packed
-from retail.kernel import db
 from retail.kernel.idempotency import Claim
 from retail.kernel.web.api import PUBLIC, Answer, ApiBlueprint, Call
 from retail.kernel.web.bodies import read_raw
@@ -88,26 +87,15 @@ def dispatch_shipment(
     tracking number. The shipment is `shipped` when its last parcel has left.
     """
     handed = [Handed(**parcel) for parcel in body["parcels"]]
-    with db.transaction() as session:
-        claim.begin(session, lease=True)
-        packages = shipping.book(
-            session, fulfillment_id=shipment_id, carrier=body["carrier"], handed=handed, caller=call.principal
-        )
-    carrier = carriers.carrier(body["carrier"])
-    tracking = {package.id: carrier.book(package) for package in packages}
-    with db.transaction() as session:
-        order_id = shipping.dispatch(
-            session,
-            fulfillment_id=shipment_id,
-            carrier=body["carrier"],
-            tracking=tracking,
-            caller=call.principal,
-            now=call.now,
-        )
-        found = shipment_of(session, fulfillment_id=shipment_id, caller=call.principal)
-        answer.settle(claim, session, found)
-    cancellation.settle(order_id=order_id, now=call.now)
-    return found
+    return dispatching.dispatch(
+        fulfillment_id=shipment_id,
+        carrier=body["carrier"],
+        handed=handed,
+        caller=call.principal,
+        now=call.now,
+        begin=lambda session: claim.begin(session, lease=True),
+        end=lambda session, found: answer.settle(claim, session, found),
+    )
 
 
 @blp.write(

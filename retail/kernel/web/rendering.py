@@ -156,7 +156,7 @@ def _context() -> dict[str, Any]:
         "me": me if me is not NOBODY else None,
         "locale": g.get("locale", i18n.SOURCE),
         "locales": i18n.LOCALE_NAMES,
-        "menu": [item for item in console.menu if me.may(item.permission)],
+        "menu": [item for item in console.menu if any(map(me.may, item.permission.split("|")))],
         "problem": explain(problem) if problem else None,
         "problem_code": problem.code if problem else None,
         "wrong": wrong,
