@@ -10,7 +10,7 @@ import click
 from retail.kernel import config, db, scratch
 
 BUILD = Path("build")
-PARTS = ("routes", "split", "refund", "hot", "flat", "bulk")
+PARTS = ("routes", "till", "split", "refund", "hot", "flat", "bulk")
 
 
 def _settings() -> config.Settings:
@@ -27,7 +27,7 @@ def _settings() -> config.Settings:
 def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool, only: tuple[str, ...]) -> None:
     """Measure our routes beside the database's own limit, and what must stay flat; writes build/bench*.json."""
     parts = only or PARTS
-    for part in ("routes", "split", "refund"):
+    for part in ("routes", "till", "split", "refund"):
         if part in parts:
             _routes(part, clients, rounds, seconds, threads, small)
     if "hot" in parts:
@@ -93,11 +93,12 @@ def _routes(part: str, clients: int, rounds: int, seconds: float, threads: int, 
     from rich.console import Console
     from rich.table import Table
 
-    from bench import measure, orders, shop  # here, so that a web process does not carry the bench
+    from bench import measure, orders, shop, till  # here, so that a web process does not carry the bench
     from bench.data import Size
 
     kinds = {
         "routes": (None, measure.scenarios),
+        "till": (till.prepare, till.uploads),
         "split": (orders.prepare_split, orders.split),
         "refund": (orders.prepare_refunds, orders.refund),
     }

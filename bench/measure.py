@@ -35,6 +35,8 @@ class Scenario:
     request: Callable[[int], bytes]
     limit: str
     expect: int = 200
+    per_answer: int = 1  # how much of what the limit counts one answer does
+    clients: int | None = None  # of ours, where not the run's
     ours: list[float] = field(default_factory=list)
     theirs: list[float] = field(default_factory=list)
     outcome: Outcome = field(default_factory=Outcome)
@@ -171,13 +173,13 @@ def _ours(server: WebServer, scenario: Scenario, clients: int, seconds: float) -
     outcome = load.run(
         host="127.0.0.1",
         port=server.port,
-        clients=clients,
+        clients=scenario.clients or clients,
         seconds=seconds,
         request=scenario.request,
         start=scenario.asked,
     )
     scenario.asked += 1_000_000
-    scenario.ours.append(outcome.per_second)
+    scenario.ours.append(outcome.per_second * scenario.per_answer)
     scenario.outcome.latencies += outcome.latencies
     scenario.outcome.statuses += outcome.statuses
     scenario.outcome.first_refusal = scenario.outcome.first_refusal or outcome.first_refusal
