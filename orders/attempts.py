@@ -33,7 +33,9 @@ log = structlog.get_logger()
 
 CALLS_PER_ATTEMPT = 3  # to the provider, at most, one after the other
 SPARE_SECONDS = 30  # for the database, and for clocks that differ
-PAYMENT_MINUTES = 30  # an order whose card has not answered by then is called off
+PAYMENT_MINUTES = (
+    30  # an order whose card has not answered by then is called off; a renewal has until the old one lapses
+)
 ENTRIES_PER_RUN = 100
 IDLE = "card_network_unavailable"  # the `error` of a started entry whose last attempt got no answer
 
@@ -55,7 +57,8 @@ class Work:
     currency: str
     order_id: UUID
     reference: str
-    placed_at: datetime
+    give_up_at: datetime
+    superseded: bool
     cancelled_at: datetime | None
 
 
@@ -66,8 +69,12 @@ _CLAIM = text(
     WHERE e.id = :entry_id AND p.id = e.payment_id AND e.state = 'started'
       AND (e.error IS NOT NULL OR e.started_at <= :attempt_before)
     RETURNING e.id AS entry_id, e.kind, e.amount_minor, e.idempotency_key, e.refund_id, e.actor, e.started_at AS claimed_at,
-              p.id AS payment_id, p.provider_id, p.provider_method, p.currency, o.id AS order_id, o.reference, o.placed_at,
-              o.cancelled_at
+              p.id AS payment_id, p.provider_id, p.provider_method, p.currency, o.id AS order_id, o.reference,
+              o.cancelled_at,
+              greatest(p.created_at + make_interval(mins => :minutes),
+                       (SELECT old.capture_before FROM payment AS old WHERE old.id = p.replaces)) AS give_up_at,
+              EXISTS (SELECT FROM payment AS old WHERE old.id = p.replaces
+                      AND (old.captured_minor > 0 OR old.released_minor = old.amount_minor)) AS superseded
     """
 )
 _UNCLAIM = text(
@@ -117,7 +124,8 @@ def run_entries(*, order_id: UUID, now: datetime) -> int:
 
 def claim(session: Session, *, entry_id: UUID, now: datetime) -> Work | None:
     """Take an open entry to work on, unless somebody else is at it or it has its outcome."""
-    given = {"entry_id": entry_id, "now": now, "attempt_before": now - timedelta(seconds=attempt_seconds())}
+    given = {"entry_id": entry_id, "now": now, "minutes": PAYMENT_MINUTES}
+    given["attempt_before"] = now - timedelta(seconds=attempt_seconds())
     row = session.execute(_CLAIM, given).mappings().one_or_none()
     return None if row is None else Work(**row)
 
@@ -139,7 +147,7 @@ def run(entry_id: UUID, *, now: datetime) -> bool:
 
 def _authorize(work: Work, now: datetime) -> None:
     """Create, remember, confirm; an order that is called off or overdue is given up instead."""
-    given_up = work.cancelled_at is not None or work.placed_at <= now - timedelta(minutes=PAYMENT_MINUTES)
+    given_up = work.cancelled_at is not None or work.superseded or work.give_up_at <= now
     intent: Intent | None = None
     code = "expired"
     try:

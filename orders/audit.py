@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from loyalty import queries as loyalty_queries
 from orders.queries import documents as document_queries
 from orders.queries import gift_cards as card_queries
-from orders.queries import payments as queries
+from orders.queries import payment_sums as queries
 from orders.queries import promotions as promotion_queries
 from orders.queries import value as value_queries
-from orders.queries.payments import PaymentSums
+from orders.queries.payment_sums import PaymentSums
 from retail.audit import Divergence, Repair
 
 

@@ -1,6 +1,6 @@
 """What this package does when the time comes."""
 
-from orders import no_shows, payments, substitutes, waiting, webhooks
+from orders import no_shows, payments, renewals, substitutes, waiting, webhooks
 from retail.kernel import clock, db
 from retail.kernel.worker import Job
 
@@ -15,9 +15,10 @@ def process_webhooks() -> int:
     return webhooks.process_inbox(now=clock.now())
 
 
-def warn_about_expiring_authorizations() -> int:
-    """Name the authorizations that lapse soon and are not captured."""
-    return payments.warn_expiring(now=clock.now())
+def renew_authorizations() -> int:
+    """Tell of the authorizations that lapse soon, and have their cards asked anew (or charged) before they do."""
+    now = clock.now()
+    return renewals.warn_expiring(now=now) + renewals.renew_due(now=now)
 
 
 def expire_pickups() -> int:
@@ -39,7 +40,7 @@ def remind() -> int:
 JOBS: list[Job] = [
     Job("orders.settle_payments", settle_payments, every_seconds=5),
     Job("orders.process_webhooks", process_webhooks, every_seconds=1),
-    Job("orders.warn_about_expiring_authorizations", warn_about_expiring_authorizations, every_seconds=86_400),
+    Job("orders.renew_authorizations", renew_authorizations, every_seconds=600),
     Job("orders.expire_pickups", expire_pickups, every_seconds=60),
     Job("orders.remind", remind, every_seconds=300),
     Job("orders.expire_substitutes", expire_substitutes, every_seconds=60),

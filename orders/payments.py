@@ -6,7 +6,7 @@ answer written in a second transaction (settlement). HOUSE, "Around Stripe"; FAI
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -24,8 +24,6 @@ from retail.kernel.ids import new_id
 from retail.kernel.outbox import SYSTEM
 
 log = structlog.get_logger()
-
-WARN_HOURS = 48  # before an authorization lapses
 
 
 class PaymentPending(Unavailable):
@@ -181,6 +179,8 @@ def look(*, payment_id: UUID, intent_id: str, now: datetime) -> None:
 def _card_state(order_id: UUID) -> CardState:
     with db.reading() as session:
         cards = [p for p in queries.payments_of(session, order_id=order_id) if p.tender == "card"]
+    # A card that was to take another's place and did not leaves the order as it was.
+    cards = [p for p in cards if p.replaces is None or p.state not in ("failed", "voided")]
     for payment in cards:
         if payment.state == "failed":
             raise CardDeclined(payment.failure_code or "card_declined")
@@ -209,19 +209,3 @@ def settle_started(*, now: datetime, older_than_seconds: int = 5) -> int:
         except Problem as problem:
             log.error("a payment could not be settled", entry_id=str(entry_id), code=problem.code)
     return ran
-
-
-def warn_expiring(*, now: datetime) -> int:
-    """Name the authorizations that lapse within WARN_HOURS and are not captured; returns how many (FAILURES 16)."""
-    with db.reading() as session:
-        found = queries.expiring_authorizations(session, before=now + timedelta(hours=WARN_HOURS), limit=1000)
-    for one in found:
-        log.warning(
-            "authorization lapses before it is captured",
-            order=one.reference,
-            payment_id=str(one.payment_id),
-            amount_minor=one.amount_minor,
-            currency=one.currency,
-            capture_before=one.capture_before.isoformat(),
-        )
-    return len(found)

@@ -6,6 +6,7 @@ arrive late, twice or out of order find nothing to do.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -16,6 +17,8 @@ from orders.queries import payments as queries
 from orders.queries.payments import OrderFacts, PaymentFacts
 from orders.refund_ledger import PREPARED, touch_order
 from orders.stripe_gateway import Intent
+from retail.events import PaymentRenewalRefused, PaymentRenewed
+from retail.kernel import outbox
 from retail.kernel.ids import new_id
 
 AUTHORIZATION_DAYS = (
@@ -23,6 +26,7 @@ AUTHORIZATION_DAYS = (
 )
 WAITING = ("pending", "requires_action")
 CALLED_OFF = "order_cancelled"
+NEEDS_OWNER = "authentication_required"
 
 _SETTLE = text(
     """
@@ -66,6 +70,12 @@ _STATE = text(
     """
     UPDATE payment SET state = CAST(:state AS text), failure_code = coalesce(:code, failure_code), updated_at = :now
     WHERE id = :payment_id AND state = ANY(CAST(:from_states AS text[]))
+    """
+)
+_IN_PLACE = text(
+    """
+    UPDATE payment SET released_minor = CASE id WHEN :id THEN amount_minor - :owed ELSE amount_minor END, updated_at = :now
+    WHERE id IN (:id, :old_id)
     """
 )
 _REFUND_ANSWERED = text(
@@ -113,6 +123,8 @@ def apply_intent(session: Session, *, payment_id: UUID, intent: Intent, actor: s
     elif intent.status == stripe_gateway.ACTION:
         if _move(session, payment_id=payment.id, to="requires_action", from_states=("pending",), now=now):
             touch_order(session, order_id=order.id)
+            if payment.replaces is not None:
+                _renewal_refused(session, order, payment, code=NEEDS_OWNER, actor=actor, now=now)
     elif intent.status == stripe_gateway.METHOD_NEEDED and payment.state in WAITING:
         fail_authorization(
             session, payment_id=payment.id, code=intent.failure_code or "card_declined", actor=actor, now=now
@@ -139,6 +151,11 @@ def fail_authorization(session: Session, *, payment_id: UUID, code: str, actor: 
         now=now,
     )
     _move(session, payment_id=payment_id, to="failed", from_states=WAITING, code=code, now=now)
+    if payment.replaces is not None:
+        touch_order(session, order_id=order.id)
+        if order.cancelled_at is None and _still_owed(session, order, payment) > 0:
+            _renewal_refused(session, order, payment, code=code, actor=actor, now=now)
+        return
     confirmation.fail(session, order_id=order.id, code=code, actor=actor, now=now)
 
 
@@ -190,6 +207,9 @@ def _authorized(
                 session, payment_id=payment.id, kind="void", amount_minor=payment.amount_minor, actor=actor, now=now
             )
         return
+    if payment.replaces is not None:
+        _take_the_place(session, order=order, payment=payment, actor=actor, now=now)
+        return
     others = queries.payments_of(session, order_id=order.id)
     if any(p.tender == "card" and p.state in WAITING for p in others):
         touch_order(session, order_id=order.id)
@@ -198,6 +218,41 @@ def _authorized(
     if order.capture_at == "placed" and intent.status == stripe_gateway.CAPTURABLE:
         amount = payment.amount_minor - payment.released_minor
         prepare(session, payment_id=payment.id, kind="capture", amount_minor=amount, actor=actor, now=now)
+
+
+def _still_owed(session: Session, order: OrderFacts, payment: PaymentFacts) -> int:
+    """How much of the authorization that `payment` is to take the place of is neither charged nor released."""
+    old = next(p for p in queries.payments_of(session, order_id=order.id) if p.id == payment.replaces)
+    return 0 if old.captured_minor or old.capturing else old.amount_minor - old.released_minor
+
+
+def _take_the_place(session: Session, *, order: OrderFacts, payment: PaymentFacts, actor: str, now: datetime) -> None:
+    """The new authorization holds: it stands for what the old one stood for by now, and the old one is given free. One that
+    comes too late (the old one was charged, or nothing is left to pay) is given free itself."""
+    owed = min(_still_owed(session, order, payment), payment.amount_minor)
+    touch_order(session, order_id=order.id)
+    if owed <= 0:
+        prepare(session, payment_id=payment.id, kind="void", amount_minor=payment.amount_minor, actor=actor, now=now)
+        return
+    session.execute(_IN_PLACE, {"id": payment.id, "old_id": payment.replaces, "owed": owed, "now": now})
+    old = next(p for p in queries.payments_of(session, order_id=order.id) if p.id == payment.replaces)
+    if old.state == "authorized":
+        prepare(session, payment_id=old.id, kind="void", amount_minor=old.authorized_minor, actor=actor, now=now)
+    renewed = PaymentRenewed(
+        **_named(order), payment_id=payment.id, replaces=old.id, amount_minor=owed, currency=payment.currency
+    )
+    outbox.publish(session, renewed, actor=actor, now=now)
+
+
+def _renewal_refused(
+    session: Session, order: OrderFacts, payment: PaymentFacts, *, code: str, actor: str, now: datetime
+) -> None:
+    refused = PaymentRenewalRefused(**_named(order), payment_id=payment.id, code=code)
+    outbox.publish(session, refused, actor=actor, now=now)
+
+
+def _named(order: OrderFacts) -> dict[str, Any]:
+    return {"order_id": order.id, "reference": order.reference, "customer_id": order.customer_id}
 
 
 def _captured(

@@ -71,6 +71,11 @@ def notify_refunded(session: Session, event: Published) -> None:
     )
 
 
+def notify_renewal_refused(session: Session, event: Published) -> None:
+    """The card could not be asked anew: her order stands, and she is asked to see to its payment."""
+    _queue(session, event, "renewal_refused", payment_id=event.data["payment_id"])
+
+
 def notify_collected(session: Session, event: Published) -> None:
     """The receipt, with the points earned."""
     _queue(session, event, "receipt", fulfillment_id=event.data["fulfillment_id"])
@@ -161,6 +166,7 @@ HANDLERS: dict[type[Event], list[Handler]] = {
     events.PickupProxyCodeIssued: [notify_proxy],
     events.OrderCancelled: [notify_cancelled],
     events.OrderRefunded: [notify_refunded],
+    events.PaymentRenewalRefused: [notify_renewal_refused],
     events.PickupCollected: [notify_collected],
     events.PickupShort: [notify_short],
     events.ShortfallResolved: [notify_resolved],

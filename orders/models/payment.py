@@ -19,7 +19,9 @@ class Payment(Base):
     external: taken by another system (an imported order), captured from the start, refunds are recorded.
 
     `released_minor` was given up before it was captured: a capture takes amount - released. `replaces` names the
-    authorization that this one took the place of (re-authorization, another method chosen).
+    authorization that this one took the place of (re-authorization, another method chosen). While a card that is to take
+    another's place does not hold, all of it counts as released: it stands for nothing yet. `warned_at`: when it was told that
+    the authorization lapses soon.
     """
 
     __tablename__ = "payment"
@@ -40,6 +42,7 @@ class Payment(Base):
     payment_method_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment_method.id"))
     replaces: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment.id"))
     capture_before: Mapped[datetime | None]
+    warned_at: Mapped[datetime | None]
     failure_code: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -139,6 +139,35 @@ class PaymentFailed(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentExpiring(OrderEvent):
+    """What was put aside on the card lapses at `capture_before` (RFC 3339) and is not charged yet; told once."""
+
+    payment_id: uuid.UUID
+    amount_minor: int
+    currency: str
+    capture_before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRenewed(OrderEvent):
+    """The card was asked anew before its authorization lapsed: the new one holds, the old one is given free."""
+
+    payment_id: uuid.UUID
+    replaces: uuid.UUID
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRenewalRefused(OrderEvent):
+    """The card said no when it was asked anew, or wants its owner (`code` is authentication_required then). The order
+    stands, and so does the old authorization, until it lapses."""
+
+    payment_id: uuid.UUID
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnEvent(OrderEvent):
     """Anything that happened to one return; `reference` is the return's, `purpose` refund or exchange."""
 

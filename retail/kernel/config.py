@@ -31,6 +31,7 @@ class Settings:
         environment: ``development`` or ``production``; production refuses development defaults.
         stripe_api_key, stripe_api_base, stripe_webhook_secret, stripe_timeout_seconds: the card network; an empty key
             switches card payments off.
+        payment_warn_hours, payment_renew_hours: how long before an authorization lapses it is named, and asked for anew.
         carriers, carrier_timeout_seconds: carriers that are booked over HTTP (docs/operations.md).
         smtp_url: ``smtp://user:password@host:port`` or ``smtps://``; empty keeps messages queued.
         mail_from: the sender's address of every message.
@@ -50,6 +51,8 @@ class Settings:
     stripe_api_base: str = "https://api.stripe.com"
     stripe_webhook_secret: str = ""
     stripe_timeout_seconds: float = 20.0
+    payment_warn_hours: float = 48.0
+    payment_renew_hours: float = 24.0
     carriers: tuple[CarrierAccount, ...] = ()
     carrier_timeout_seconds: float = 10.0
     smtp_url: str = ""
@@ -92,6 +95,8 @@ class Settings:
             stripe_timeout_seconds=number("STRIPE_TIMEOUT_SECONDS", cls.stripe_timeout_seconds),
             carriers=_carriers(env.get("CARRIERS", "")),
             carrier_timeout_seconds=number("CARRIER_TIMEOUT_SECONDS", cls.carrier_timeout_seconds),
+            payment_warn_hours=number("PAYMENT_WARN_HOURS", cls.payment_warn_hours),
+            payment_renew_hours=number("PAYMENT_RENEW_HOURS", cls.payment_renew_hours),
             smtp_url=env.get("SMTP_URL", ""),
             mail_from=env.get("MAIL_FROM") or cls.mail_from,
             public_url=(env.get("PUBLIC_URL") or cls.public_url).rstrip("/"),

@@ -1,4 +1,5 @@
-"""The letters of what does not go as planned: goods are missing, replaced, moved, or were not fetched."""
+"""The letters of what does not go as planned: goods are missing, replaced, moved, or were not fetched; a card
+said no when it was asked again."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -146,6 +147,28 @@ def _expired(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | 
     )
 
 
+def _renewal_refused(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
+    order = order_of(session, params=params)
+    payment = next((one for one in order["payments"] if str(one["id"]) == params["payment_id"]), None)
+    if order["cancelled_at"] is not None or payment is None or payment["state"] not in ("failed", "requires_action"):
+        return None  # it was seen to, or nothing is to be paid any more
+    return to_customer(
+        t,
+        order,
+        subject=t.gettext("Your payment for order %(reference)s", reference=order["reference"]),
+        paragraphs=[
+            t.gettext(
+                "The amount put aside on your card for this order lapses soon, and your card could not be asked for it again."
+            ),
+            t.gettext(
+                "Your order stands. Please open your order and confirm the payment, or contact us to pay in another way."
+            ),
+        ],
+        facts=[(t.gettext("Order"), order["reference"])],
+        lines=False,
+    )
+
+
 def _shipped(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
     order = order_of(session, params=params)
     facts = [(t.gettext("Order"), order["reference"]), *_goods(t, order, params["lines"])]
@@ -167,6 +190,7 @@ COMPOSERS: dict[str, Callable[[Session, Texts, Mapping[str, Any]], Letter | None
     "pickup_moved": _moved,
     "pickup_expired": _expired,
     "parcel_shipped": _shipped,
+    "renewal_refused": _renewal_refused,
 }
 
 

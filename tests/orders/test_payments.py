@@ -375,14 +375,6 @@ def test_nobody_calls_the_network_with_a_transaction_open(session: Session, card
         stripe_gateway.retrieve("pi_any")
 
 
-def test_expiring_authorizations_are_named(session: Session, api: Api, cards: CardNetwork) -> None:
-    made = shop(session)
-    placed(api, made)
-    in_time = NOW + timedelta(days=7) - timedelta(hours=payments.WARN_HOURS)
-    assert payments.warn_expiring(now=in_time) == 0
-    assert payments.warn_expiring(now=in_time + timedelta(seconds=1)) == 1
-
-
 def test_the_audit_names_and_repairs_a_wrong_sum(session: Session, api: Api, cards: CardNetwork) -> None:
     made = shop(session)
     give_points(session, made.customer, 100)
