@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from inventory import queries as stock_queries
 from inventory import reservations
-from orders import handover, payments, proofs, proxies, queries, shortfalls, tenders
+from orders import handover, payments, pickup_links, proofs, proxies, queries, shortfalls, tenders
 from orders.fulfillment import IllegalTransition, require_step
 from orders.proofs import IDENTITY, WrongProof
 from orders.queries import pickups as pickup_queries
@@ -120,6 +120,8 @@ def mark_ready(session: Session, *, fulfillment_id: UUID, caller: Principal, now
         collect_by = stores.collect_by(facts, now)
         session.execute(_READY, {"id": locked.id, "now": now, "collect_by": collect_by})
         proofs.issue(session, locked=locked, now=now)
+
+        pickup_links.make(session, fulfillment_id=locked.id, now=now)
         event = PickupReady(**pickup_queries.keys(locked), collect_by=collect_by.isoformat())
         outbox.publish(session, event, actor=caller.actor, now=now)
         proxies.issue_all(session, locked=locked, actor=caller.actor, now=now)

@@ -7,14 +7,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from orders import shortfalls
+from orders import ownership, shortfalls
 from orders.fulfillment import IllegalTransition
 from orders.queries import waiting as queries
 from retail import limits, stores
 from retail import queries as ground
 from retail.events import PickupExtended, PickupReminded
 from retail.kernel import outbox
-from retail.kernel.auth import CUSTOMER, Principal
+from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, NotFound
 
 REMIND_BEFORE = timedelta(hours=limits.REMIND_HOURS_BEFORE)
@@ -49,10 +49,14 @@ def extend(session: Session, *, fulfillment_id: UUID, days: int | None, caller: 
         NotFound: no such pickup, or another's or another store's. IllegalTransition: it does not wait at the counter.
         NoMoreExtensions: nothing was changed.
     """
-    by_customer = caller.kind == CUSTOMER
+    by_customer = ownership.is_customer(caller)
     order, part = shortfalls.lock_part(session, fulfillment_id=fulfillment_id, caller=None if by_customer else caller)
-    if part.method not in AT_COUNTER or (by_customer and (caller.id is None or order.customer_id != caller.id)):
+    if part.method not in AT_COUNTER:
         raise NotFound
+    if by_customer:
+        ownership.require_party(
+            caller, fulfillment_id=part.id, customer_id=order.customer_id, location_id=part.location_id
+        )
     if part.state != "ready" or part.collect_by is None:
         raise IllegalTransition("Only goods that wait at the counter are kept longer", state=part.state, legal=[])
     wanted = limits.EXTENSION_DAYS if days is None else days

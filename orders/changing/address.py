@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from orders import pickup_links
 from orders.changing.rules import NotChangeable, NothingChanges, answer, locked, write_down
 from retail import customers, taxes
 from retail import queries as ground
@@ -85,5 +86,7 @@ def change_contact(
     if after == before:
         raise NothingChanges
     session.execute(_CONTACT, {"id": changing.order.id} | after)
+    if after["email"] != before["email"]:
+        pickup_links.renew(session, order_id=changing.order.id, now=now)
     write_down(session, changing=changing, kind="contact", before=before, after=after, actor=caller.actor, now=now)
     return answer(session, changing=changing)

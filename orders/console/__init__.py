@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from orders.console import counter, documents, gift_receipts, returns, shipments, substitutes
+from orders.console import counter, documents, gift_receipts, pickup_pages, returns, shipments, substitutes
 
 BLUEPRINTS: list[Blueprint] = [
     *counter.BLUEPRINTS,
@@ -10,5 +10,6 @@ BLUEPRINTS: list[Blueprint] = [
     *returns.BLUEPRINTS,
     *documents.BLUEPRINTS,
     *gift_receipts.BLUEPRINTS,
+    *pickup_pages.BLUEPRINTS,
     *substitutes.BLUEPRINTS,
 ]

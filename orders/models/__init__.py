@@ -8,7 +8,7 @@ from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, 
 from orders.models.parcels import Parcel, ParcelLine
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
 from orders.models.promotions import Coupon, CouponUse, Promotion
-from orders.models.proofs import PickupArrival, PickupProxy
+from orders.models.proofs import PickupArrival, PickupLink, PickupProxy
 from orders.models.returns import (
     ExchangeLine,
     GiftReceipt,
@@ -48,6 +48,7 @@ __all__ = [
     "PaymentMethod",
     "PickupArrival",
     "PickupCode",
+    "PickupLink",
     "PickupProxy",
     "Promotion",
     "Refund",

@@ -57,3 +57,14 @@ class PickupArrival(Base):
         Index("uq_pickup_arrival_open", "fulfillment_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
         Index("ix_pickup_arrival_fulfillment_id", "fulfillment_id"),
     )
+
+
+class PickupLink(Base):
+    """The link to a pickup's page, for whoever has no log-in: the fingerprint of its token, which is worked out from the
+    pickup and a rotation."""
+
+    __tablename__ = "pickup_link"
+    fulfillment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("fulfillment.id"), primary_key=True)
+    rotation: Mapped[int] = mapped_column(server_default="1")
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    made_at: Mapped[datetime]

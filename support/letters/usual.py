@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from orders import proofs
+from orders import pickup_links, proofs
 from orders import queries as orders
 from retail import sessions
 from retail.kernel.i18n import Texts
@@ -60,10 +60,14 @@ def _ready(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | No
         paragraphs=[
             t.gettext("Your order is ready and waits for you at %(store)s.", store=name_of(t, store)),
             t.gettext("Please show this code or the QR code at the counter."),
+            t.gettext(
+                "By the link you can also tell us that you have arrived, have it kept longer, or name somebody else who collects it."
+            ),
         ],
         facts=facts,
         totals=totals(t, order),
         proof=proof,
+        link=pickup_links.address_of(session, fulfillment_id=part["id"]),
     )
 
 
@@ -101,7 +105,10 @@ def _still_waiting(
         (t.gettext("Collect by"), t.moment(part["collect_by"], store["zone"])),
         *store_facts(t, store),
     ]
-    return to_customer(t, order, subject=subject, paragraphs=[paragraph], facts=facts, proof=proof, lines=False)
+    link = pickup_links.address_of(session, fulfillment_id=part["id"])
+    return to_customer(
+        t, order, subject=subject, paragraphs=[paragraph], facts=facts, proof=proof, link=link, lines=False
+    )
 
 
 def _new_code(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter | None:
@@ -122,6 +129,7 @@ def _new_code(session: Session, t: Texts, params: Mapping[str, Any]) -> Letter |
         paragraphs=[t.gettext("Here is your new pickup code. The earlier one is no longer valid.")],
         facts=facts,
         proof=proof,
+        link=pickup_links.address_of(session, fulfillment_id=part["id"]),
         lines=False,
     )
 
