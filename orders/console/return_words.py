@@ -58,5 +58,5 @@ EXPLANATIONS = {
     "gift_card_unknown": N_("There is no gift card of this number."),
     "gift_card_short": N_("There is not enough on the gift card."),
     "gift_card_blocked": N_("The gift card is blocked."),
-    "nothing_found": N_("No order, return or gift receipt answers to this."),
+    "return_not_found": N_("No order, return or gift receipt answers to this."),
 }

@@ -52,10 +52,10 @@ pages = PageBlueprint(
 BLUEPRINTS: list[Blueprint] = [pages]
 
 
-class NothingFound(NotFound):
+class ReturnNotFound(NotFound):
     """Nothing answers to what was scanned or typed."""
 
-    code, title = "nothing_found", "No order, return or gift receipt answers to this"
+    code, title = "return_not_found", "No order, return or gift receipt answers to this"
 
 
 @pages.page("", permission=ASKS)
@@ -89,7 +89,7 @@ def find(call: Call, form: dict[str, str]) -> Any:
         search = finding.meanings(typed)
         found = queries.list_orders(session, limit=SHOWN, after=None, search=search) if typed else []
         if not found:
-            raise NothingFound
+            raise ReturnNotFound
         if len(found) == 1:
             return redirect(f"{HERE}/orders/{found[0]['reference']}", 303)
         return _desk(session, call, found[:SHOWN])

@@ -86,3 +86,20 @@ def test_every_event_that_a_timeline_can_show_has_a_name() -> None:
     abstract = {"OrderEvent", "PickupEvent", "ReturnEvent"}
     about_goods = {"StockAdjusted", "StockEvent", "StockSetAside", "StockLow", "StockLimitsChanged"}
     assert sorted(shown - abstract - about_goods - set(desk_words.EVENTS)) == []
+
+
+def test_a_refusal_has_the_same_words_on_every_page() -> None:
+    """All pages share one table of codes: of two texts for one code, the page that is registered last would speak for both."""
+    explained: dict[str, dict[str, str]] = {}
+    for path in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if [target.id for target in targets if isinstance(target, ast.Name)] != ["EXPLANATIONS"]:
+                continue
+            assert isinstance(node, ast.Assign)
+            assert isinstance(node.value, ast.Dict)
+            for key, value in zip(node.value.keys, node.value.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(value, ast.Call):
+                    explained.setdefault(str(key.value), {})[ast.unparse(value)] = path.name
+    assert "return_not_found" in explained
+    assert {code: texts for code, texts in explained.items() if len(texts) > 1} == {}
