@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from orders import cancellation, value
+from orders import cancellation, shortfalls, value
 from orders.cancellation import TooLateToCancel
 from orders.changing import rules
 from orders.ownership import order_for
@@ -34,10 +34,11 @@ _OFF = text(
     )
     UPDATE fulfillment AS f
     SET version = version + 1,
-        state = CASE WHEN others.left_units = 0 THEN 'cancelled' ELSE f.state END,
-        closed_at = CASE WHEN others.left_units = 0 THEN CAST(:now AS timestamptz) ELSE f.closed_at END
+        state = CASE WHEN others.left_units = 0 AND NOT others.waits THEN 'cancelled' ELSE f.state END,
+        closed_at = CASE WHEN others.left_units = 0 AND NOT others.waits THEN CAST(:now AS timestamptz) ELSE f.closed_at END
     FROM (SELECT coalesce(sum(CASE WHEN order_line_id = :line_id THEN quantity - short - cancelled - :units
-                                   ELSE quantity - short - cancelled END), 0) AS left_units
+                                   ELSE quantity - short - cancelled END), 0) AS left_units,
+                 EXISTS (SELECT 1 FROM shortfall WHERE fulfillment_id = :part_id AND state IN ('open', 'proposed')) AS waits
           FROM fulfillment_line WHERE fulfillment_id = :part_id) AS others
     WHERE f.id = :part_id
     """
@@ -54,8 +55,8 @@ def cancel_line(
     caller: Principal,
     now: datetime,
 ) -> UUID:
-    """Call `quantity` units of a line off (None: all that were not handed over). Returns the order's id, for
-    `cancellation.settle`. A customer may until picking starts, staff until the goods are handed over or packed.
+    """Call `quantity` units of a line off, what is missing first (None: all that were not handed over). Returns the order's
+    id, for `cancellation.settle`. A customer may until picking starts, staff until the goods are handed over or packed.
 
     Raises:
         NotFound: there is no such order or line, or it is another's or another store's.
@@ -79,10 +80,18 @@ def cancel_line(
     if sum(taken) == sum(part.left for part in parts) and not queries.anything_gone(session, order_id=order_id):
         cancellation.call_off(session, order_id=order_id, reason=reason, caller=caller, now=now)
         return order_id
+    if quantity is None:  # all of it: also what is missing, whose money goes back like any shortfall's
+        for part in (one for one in mine if one.missing):
+            where = part.fulfillment_id
+            shortfalls.refund(
+                session, fulfillment_id=where, line_ids=[line_id], caller=None, actor=caller.actor, now=now
+            )
     for part, units in zip(mine, taken, strict=True):
         if units:
             _give_up(session, part, units, order_id=order_id, actor=caller.actor, now=now)
     value.give_up(session, order_id=order_id, lines={line_id: sum(taken)}, reason=reason, actor=caller.actor, now=now)
+    # Stock gives up what is missing before what is there: then that is what was called off, and the rest is to be had.
+    shortfalls.note(session, order_id=order_id, cause=CAUSE, actor=caller.actor, now=now)
     event = OrderLineCancelled(
         order_id=order_id,
         reference=facts.reference,

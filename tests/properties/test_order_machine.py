@@ -30,7 +30,7 @@ def follow(life: OrderLife) -> None:
     if "allocated" in by_state:
         steps += [life.change, life.change, lambda: life.cancel_line(choose.choice((1, 1, None)))]
     if {"picking", "packed", "ready", "missing"} & set(by_state):
-        steps.append(life.cancel_line)
+        steps.append(lambda: life.cancel_line(choose.choice((1, None))))
 
     def add(state: str, *works: Callable[[object], None], times: int = 1) -> None:
         if state in by_state:
