@@ -4,13 +4,14 @@ The books are `refund_ledger`'s. What the card network does not answer now, the 
 ledger entry, so that no refund happens twice.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from orders import cancellation, queries, refund_ledger
+from orders import cancellation, part_refunds, queries, refund_ledger
 from orders.fulfillment import CLOSED
 from orders.ownership import order_for
 from orders.queries import payments as payment_queries
@@ -38,9 +39,18 @@ class RefundFailed(Conflict):
 
 
 def refund_order(
-    *, order: str, reason: str, restock: bool, caller: Principal, claim: Claim | None, now: datetime
+    *,
+    order: str,
+    reason: str,
+    restock: bool,
+    lines: Sequence[Mapping[str, Any]] | None = None,
+    amount: Mapping[str, Any] | None = None,
+    caller: Principal,
+    claim: Claim | None,
+    now: datetime,
 ) -> dict[str, Any]:
-    """Refund an order in full: card, card at the till, cash, then points; earned points are clawed back.
+    """Refund an order in full, or (`lines`, `amount`: see `part_refunds`) a part of it: card, card at the till, cash, then
+    points; earned points are clawed back.
 
     Args:
         order: a reference or an id. restock: the goods came back and go on the shelf of the store that handed them over.
@@ -53,6 +63,7 @@ def refund_order(
         NotFound: there is no such order, or it is another's or another store's.
         NotRefundable: nothing was captured, some of it is still to be handed over, or the order is history.
         NothingToRefund: it has all gone back, or another refund is on its way; `remaining` says what is left.
+        NotHandedOver, GoodwillCapped, NothingLeft: of a part, see `part_refunds`.
         RefundFailed: the provider refused. PaymentBusy: a card is being charged right now.
     """
     with db.transaction() as session:
@@ -61,7 +72,13 @@ def refund_order(
         order_id = order_for(session, order=order, caller=caller)
         refund_id = parse_uuid(claim.resource or "") if claim is not None else None
         if refund_id is None:
-            refund_id = _open(session, order_id=order_id, reason=reason, restock=restock, caller=caller, now=now)
+            given: dict[str, Any] = {"order_id": order_id, "reason": reason, "caller": caller, "now": now}
+            if lines is not None:
+                refund_id = part_refunds.open_units(session, lines=lines, **given)
+            elif amount is not None:
+                refund_id = part_refunds.open_goodwill(session, **amount, **given)
+            else:
+                refund_id = _open(session, restock=restock, **given)
             if claim is not None:
                 claim.attach(session, str(refund_id))
     cancellation.settle(order_id=order_id, now=now)

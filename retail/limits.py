@@ -22,6 +22,7 @@ GIFT_CARD_LOOKUPS = 30  # by number, per caller, in GIFT_CARD_LOOKUP_SECONDS
 GIFT_CARD_LOOKUP_SECONDS = 900
 GIFT_CARD_MINOR = 1_000_000_00  # what one card may be issued with
 REASONS_PER_POLICY = 50
+GOODWILL_PERCENT = 20  # of an order's total, in all, from whoever may refund; more needs orders.goodwill
 COUPONS_PER_ORDER = 10
 COUPONS_PER_REQUEST = 1000
 COUPON_CHARACTERS = 64  # as typed; 40 letters and digits of them count

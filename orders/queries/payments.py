@@ -217,6 +217,15 @@ def points_given_back(session: Session, *, order_id: UUID) -> int:
     return int(session.execute(statement, {"order_id": order_id}).scalar_one())
 
 
+def goodwill_given(session: Session, *, order_id: UUID) -> int:
+    """What refunds out of goodwill have given of this order, or are about to; minor units."""
+    statement = text(
+        "SELECT coalesce(sum(amount_minor), 0)::bigint FROM refund "
+        "WHERE order_id = :order_id AND goodwill AND state IN ('pending', 'done')"
+    )
+    return int(session.execute(statement, {"order_id": order_id}).scalar_one())
+
+
 _REFUND = text(
     """
     SELECT r.id, r.order_id, r.amount_minor, r.points, r.currency, r.reason, r.restock, r.state, r.actor, r.created_at,

@@ -84,7 +84,8 @@ def cancel_line(
     status=201,
 )
 def refund_order(call: Call, claim: Claim, answer: Answer, reference: str, body: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - stored by the decorator
-    """Refund an order in full: card, card at the till, cash, then points; earned points are taken back.
+    """Refund an order in full: card, card at the till, cash, then points; earned points are taken back. Or a part of it: what
+    was paid for `lines`, or an `amount` out of goodwill (above a share of the order only with `orders.goodwill`).
 
     Never more than was captured: of two refunds at once one wins, the other gets 409 `nothing_to_refund` with what
     remains. An order that was charged but not handed over is called off as well.
@@ -93,6 +94,8 @@ def refund_order(call: Call, claim: Claim, answer: Answer, reference: str, body:
         order=reference,
         reason=body["reason"],
         restock=body["restock"],
+        lines=body.get("lines"),
+        amount=body.get("amount"),
         caller=call.principal,
         claim=claim,
         now=call.now,

@@ -1,9 +1,13 @@
 """Payments, cancellations, refunds and webhooks on the wire."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import marshmallow as ma
 
 from orders.schemas.places import money_field
 from retail import limits
+from retail.schemas import MoneySchema
 
 REASON_CHARACTERS = 200
 STATES = ("pending", "requires_action", "authorized", "captured", "voided", "failed", "none")
@@ -26,14 +30,36 @@ class CancelLineSchema(CancelOrderSchema):
     )
 
 
+class RefundedUnitsSchema(ma.Schema):
+    """Units of an order line that were handed over and are paid back."""
+
+    order_line_id = ma.fields.UUID(required=True)
+    quantity = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(1, limits.QUANTITY_PER_LINE))
+
+
 class RefundOrderSchema(ma.Schema):
-    """Everything goes back to the tenders it came from."""
+    """What goes back to the tenders it came from: everything, or what was paid for `lines`, or an `amount` for no goods."""
 
     reason = ma.fields.String(required=True, validate=REASON, metadata={"example": "damaged"})
     restock = ma.fields.Boolean(
         load_default=False,
         metadata={"description": "The goods came back and go on the shelf of the store that handed them over"},
     )
+    lines = ma.fields.List(
+        ma.fields.Nested(RefundedUnitsSchema),
+        validate=ma.validate.Length(1, limits.LINES_PER_ORDER),
+        metadata={"description": "Units that are paid back and stay where they are; goods that come back are a return"},
+    )
+    amount = ma.fields.Nested(MoneySchema, metadata={"description": "Out of goodwill, for no goods"})
+
+    @ma.validates_schema
+    def _one(self, data: Mapping[str, Any], **_: Any) -> None:
+        if "lines" in data and "amount" in data:
+            raise ma.ValidationError("At most one of lines and amount")
+        if data.get("restock") and ("lines" in data or "amount" in data):
+            raise ma.ValidationError("Goods of a part come back by a return", "restock")
+        if "amount" in data and data["amount"]["amount_minor"] <= 0:
+            raise ma.ValidationError("Must be more than nothing", "amount")
 
 
 class RefundReceiptSchema(ma.Schema):
