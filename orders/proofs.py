@@ -205,7 +205,7 @@ def shown_as(secrets: tuple[str, str]) -> dict[str, str]:
     return {
         "code": code,
         "token": token,
-        "qr_svg": segno.make(token, error="m", micro=False).svg_inline(scale=4),
+        "qr_svg": segno.make(token, error="m", micro=False).svg_inline(scale=6),
     }
 
 

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from orders.console import counter, documents, gift_receipts, pickup_pages, returns, shipments, substitutes
+from orders.console import counter, documents, gift_receipts, pickup_pages, returns, shipments, shortages, substitutes
 
 BLUEPRINTS: list[Blueprint] = [
     *counter.BLUEPRINTS,
@@ -11,5 +11,6 @@ BLUEPRINTS: list[Blueprint] = [
     *documents.BLUEPRINTS,
     *gift_receipts.BLUEPRINTS,
     *pickup_pages.BLUEPRINTS,
+    *shortages.BLUEPRINTS,
     *substitutes.BLUEPRINTS,
 ]

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, redirect, request
 from sqlalchemy.orm import Session
 
-from orders import counter, ownership, pickup, proofs, queries
+from orders import counter, curbside, ownership, pickup, proofs, queries, resolution
 from orders.pickup import Handover
 from orders.schemas.pickups import CollectPickupSchema
 from orders.tenders import AT_THE_TILL
+from retail import limits
 from retail import queries as ground
 from retail.kernel import db, i18n
 from retail.kernel.auth import Principal
@@ -27,6 +28,8 @@ from retail.kernel.web.rendering import NavItem, render, texts
 HERE = Path(__file__).parents[1]
 i18n.add(HERE / "translations")
 SHOWN = 200
+AT_COUNTER = ("pickup", "ship_to_store")
+OVER = ("collected", "expired", "cancelled")
 STORES = 500
 TYPED_CODE_CHARACTERS = 20  # spaces and hyphens included; a scanned token is longer
 TENDERS = {"cash": N_("Cash"), "card_terminal": N_("Card terminal")}
@@ -47,6 +50,33 @@ DONE = {
     "code": N_("A new code is on its way to the customer."),
     "refund": N_("Refunded."),
     "cancellation": N_("Cancelled."),
+    "short": N_("Noted as missing. Now say what becomes of it."),
+    "resolution": N_("Settled. The customer gets a message."),
+}
+CHOICES = {
+    "resource": N_("Another store hands it over"),
+    "ship_to_store": N_("Have it sent to this store"),
+    "ship": N_("Send it to the customer"),
+    "substitute": N_("Offer a substitute (by link)"),
+    "refund": N_("Give the money back"),
+}
+SHORTFALLS = {
+    "open": N_("To be decided"),
+    "proposed": N_("Substitute offered"),
+    "resourced": N_("From another place"),
+    "shipped": N_("Sent to the customer"),
+    "substituted": N_("Substituted"),
+    "refunded": N_("Money back"),
+    "filled": N_("Found"),
+    "cancelled": N_("Called off"),
+}
+PROXIES = {
+    "waiting": N_("Code when ready"),
+    "valid": N_("May collect"),
+    "locked": N_("Code locked"),
+    "used": N_("Has collected"),
+    "closed": N_("Not needed any more"),
+    "revoked": N_("Revoked"),
 }
 EXPLANATIONS = {
     "pickup_code_wrong": N_("The code does not belong to this order. Attempts left: %(attempts_left)s"),
@@ -56,6 +86,13 @@ EXPLANATIONS = {
     "illegal_transition": N_("This step is not possible in the present state."),
     "tender_required": N_("Something is to be paid: choose how the customer paid."),
     "nothing_due": N_("Everything is paid. Take no money."),
+    "goods_missing": N_("Some of the goods are not here."),
+    "more_than_to_do": N_("That many are not to be picked any more."),
+    "line_unknown": N_("This line does not fit. Of a bundle, the missing part must be named: please use the API."),
+    "nowhere_else": N_("No other place has it."),
+    "address_missing": N_("Where should it be sent? Please give the address."),
+    "nothing_short": N_("Nothing of this is missing any more."),
+    "not_sold": N_("This article cannot be a substitute."),
     "pickup_not_found": N_("No waiting order of your stores has this code or reference."),
 }
 MENU = [NavItem(N_("Pickups"), "/console/pickups", "pickups.work", N_("Pick, make ready and hand over today's orders"))]
@@ -78,7 +115,7 @@ class PickupNotFound(NotFound):
 
 @pages.page("", permission="pickups.read")
 def counter_list(session: Session, call: Call) -> Any:
-    """The counter of one store: late first, then today's, then what waits for its customer."""
+    """The counter of one store: who stands before it, then late first, then today's, then what waits for its customer."""
     stores = _stores(session, call.principal)
     store = _chosen(stores, request.values.get("store"))
     found: list[dict[str, Any]] = []
@@ -87,14 +124,16 @@ def counter_list(session: Session, call: Call) -> Any:
             session, limit=SHOWN, after=None, locations=call.principal.locations, location=store["code"]
         )
     shown = [_for_counter(one, call.now) for one in found[:SHOWN]]
-    to_prepare = [one for one in shown if one["state"] != "ready"]
+    to_prepare = sorted((one for one in shown if one["state"] != "ready"), key=lambda one: not one["late"])
+    waiting = [one for one in shown if one["state"] == "ready"]
     return render(
         "pickups/list.html",
         stores=stores,
         store=store,
         to_prepare=to_prepare,
         late=sum(one["late"] for one in to_prepare),
-        waiting=[one for one in shown if one["state"] == "ready"],
+        outside=sorted((one for one in waiting if one["minutes"] is not None), key=lambda one: -one["minutes"]),
+        waiting=sorted((one for one in waiting if one["minutes"] is None), key=lambda one: not one["late"]),
         more=len(found) > SHOWN,
         states=STATES,
         notice=_notice(),
@@ -109,9 +148,15 @@ def counter_pickup(session: Session, call: Call, pickup_id: UUID) -> Any:
 
 def _pickup_page(session: Session, call: Call, pickup_id: UUID, scanned: str = "") -> str:
     found = ownership.pickup_of(session, fulfillment_id=pickup_id, caller=call.principal)
+    missing = resolution.view(session, fulfillment_id=pickup_id, caller=call.principal)
     return render(
         "pickups/one.html",
         pickup=_for_counter(found, call.now),
+        missing=missing,
+        attempts=limits.PICKUP_CODE_ATTEMPTS,
+        choices=CHOICES,
+        shortfalls=SHORTFALLS,
+        people=PROXIES,
         scanned=scanned,
         states=STATES,
         tenders={name: TENDERS[name] for name in AT_THE_TILL},
@@ -129,27 +174,32 @@ def find(call: Call, form: dict[str, str]) -> Any:
         if found is not None and call.principal.at_location(found["location_id"]):
             return _pickup_page(session, call, found["fulfillment_id"], typed)
         order = queries.order_dict(session, **queries.order_key(typed)) if typed else None
-        for part in order["fulfillments"] if order is not None else ():
-            if part["method"] == "pickup" and call.principal.at_location(part["location"]["id"]):
-                return redirect(f"/console/pickups/{part['id']}", 303)
+        parts = [
+            part
+            for part in (order["fulfillments"] if order is not None else ())
+            if part["method"] in AT_COUNTER and call.principal.at_location(part["location"]["id"])
+        ]
+        if parts:
+            part = min(parts, key=lambda one: (one["state"] != "ready", one["state"] in OVER))
+            return redirect(f"/console/pickups/{part['id']}", 303)
     raise PickupNotFound
 
 
-def _again(session: Session, call: Call, pickup_id: UUID) -> Any:
+def again(session: Session, call: Call, pickup_id: UUID) -> Any:
     """Where a refused form is shown: the page it was sent from."""
     if request.form.get("page") == "list":
         return counter_list(session=session, call=call)
     return _pickup_page(session, call, pickup_id)
 
 
-@pages.form("/<uuid:pickup_id>/picking", permission="pickups.work", again=_again)
+@pages.form("/<uuid:pickup_id>/picking", permission="pickups.work", again=again)
 def start_picking(session: Session, call: Call, form: dict[str, str], pickup_id: UUID) -> str:
     """Begin to pick."""
     found = pickup.start_picking(session, fulfillment_id=pickup_id, caller=call.principal, now=call.now)
     return _target(found, form, "picking")
 
 
-@pages.workflow_form("/<uuid:pickup_id>/ready", permission="pickups.work", again=_again)
+@pages.workflow_form("/<uuid:pickup_id>/ready", permission="pickups.work", again=again)
 def mark_ready(call: Call, form: dict[str, str], claim: Claim, pickup_id: UUID) -> str:
     """Everything is picked: the customer is told."""
     found = counter.mark_ready(
@@ -162,7 +212,7 @@ def mark_ready(call: Call, form: dict[str, str], claim: Claim, pickup_id: UUID) 
     return _target(found, form, "ready")
 
 
-@pages.workflow_form("/<uuid:pickup_id>/collection", permission="pickups.work", again=_again)
+@pages.workflow_form("/<uuid:pickup_id>/collection", permission="pickups.work", again=again)
 def collect(call: Call, form: dict[str, str], claim: Claim, pickup_id: UUID) -> str:
     """Hand over against a code, a scanned token, or an identity check."""
     body = CollectPickupSchema().load(_proof(form))
@@ -183,7 +233,7 @@ def collect(call: Call, form: dict[str, str], claim: Claim, pickup_id: UUID) -> 
     return _target(found, form, "collected")
 
 
-@pages.form("/<uuid:pickup_id>/code", permission="pickups.work", again=_again)
+@pages.form("/<uuid:pickup_id>/code", permission="pickups.work", again=again)
 def reissue_code(session: Session, call: Call, form: dict[str, str], pickup_id: UUID) -> str:
     """A new code for somebody who lost hers."""
     found = pickup.reissue_code(session, fulfillment_id=pickup_id, caller=call.principal, now=call.now)
@@ -240,6 +290,7 @@ def _for_counter(found: dict[str, Any], now: datetime) -> dict[str, Any]:
         "late": due is not None and due < now and found["state"] in ("allocated", "picking", "arrived", "ready"),
         "today": due is not None and due.astimezone(zone).date() == now.astimezone(zone).date(),
         "deadline": due,
+        "minutes": curbside.minutes_waiting(found, now),
     }
 
 

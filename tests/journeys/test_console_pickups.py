@@ -1,5 +1,6 @@
 """The pickup counter as store staff use it: pick, ready, hand over; what is refused changes nothing."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -252,3 +253,83 @@ def test_somebody_with_several_stores_switches(app: Flask, api: Any, session: Se
     assert order["reference"] in console.open(f"/console/pickups?store={made.store.code}").text
     nowhere = Console(app, factories.staff(session, "associate").token, locale="en").open("/console/pickups")
     assert "You are not assigned to a store." in nowhere.text
+
+
+def test_who_stands_before_the_store_comes_first(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    first, second = place(api, made, key="a"), place(api, made, key="b")
+    for number, order in enumerate((first, second)):
+        for step in ("picking", "ready"):
+            api(made.associate).post(f"/pickups/{part(order)}/{step}", key=f"{step}{number}")
+    said = {"place": "P3", "vehicle": "white Yaris"}
+    assert api(made.customer).post(f"/pickups/{part(second)}/arrival", key="here", json=said).status_code == 200
+    named = api(made.customer).post(f"/pickups/{part(second)}/proxies", key="named", json={"name": "Taro"}).json
+    with clock.shifted(timedelta(minutes=7)):
+        listed = counter(app, made).open("/console/pickups")
+        for word in ("Before the store", "waiting for 7 minutes", "P3", "white Yaris"):
+            assert word in listed.text
+        assert listed.text.index(second["reference"]) < listed.text.index(first["reference"])
+        assert "7分お待ち" in counter(app, made, locale="ja").open("/console/pickups").text
+        console = counter(app, made)
+        token = proofs.proxy_secrets_of(UUID(named["id"]), named["rotation"])[1]
+        found = console.send(listed, "/console/pickups/find", scan=token.upper())
+        for word in (second["reference"], "Taro", "May collect"):
+            assert word in found.text
+        done = console.send(found, f"/console/pickups/{part(second)}/collection", tender="cash")
+        assert done.notice == "Handed over."
+    shown = counter(app, made).open(f"/console/pickups/{part(second)}")
+    assert "to Taro" in shown.text
+    assert "Before the store" not in shown.text
+
+
+def test_short_is_noted_and_decided_at_the_counter(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    pickup_id, line = part(order), order["fulfillments"][0]["lines"][0]["order_line_id"]
+    console = counter(app, made)
+    listed = console.open("/console/pickups")
+    console.send(listed, f"/console/pickups/{pickup_id}/picking")
+    shown, action = console.open(f"/console/pickups/{pickup_id}"), f"/console/pickups/{pickup_id}/short"
+    before = world(session)
+    nothing = console.send(shown, action)
+    assert (nothing.status, "Say how many of what are missing." in nothing.text) == (422, True)
+    many = console.send(shown, action, **{f"short-{line}": "3"})
+    assert (many.status, many.message) == (409, "That many are not to be picked any more.")
+    assert console.send(shown, action, **{f"short-{line}": "many"}).status == 422
+    assert world(session) == before
+    noted = console.send(shown, action, **{f"short-{line}": "1"})
+    assert noted.notice == "Noted as missing. Now say what becomes of it."
+    for word in ("1 missing", "To be decided", "Another store hands it over", "Give the money back"):
+        assert word in noted.text
+    resolve = f"/console/pickups/{pickup_id}/resolution"
+    before = world(session)
+    assert console.send(noted, resolve, resolution="resource").message == "No other place has it."
+    assert (
+        console.send(noted, resolve, resolution="ship").message == "Where should it be sent? Please give the address."
+    )
+    assert console.send(noted, resolve, resolution="substitute").status == 422
+    assert console.send(noted, resolve, resolution="substitute", sku="NONE").message == (
+        "This article cannot be a substitute."
+    )
+    assert console.send(noted, resolve, resolution="anything").status == 422
+    assert world(session) == before
+    for _ in range(2):  # a double click
+        done = console.send(noted, resolve, resolution="refund")
+        assert done.notice == "Settled. The customer gets a message."
+    assert "Money back" in done.text
+    ready = console.send(done, f"/console/pickups/{pickup_id}/ready")
+    assert ready.notice.startswith("Ready.")
+
+
+def test_another_stores_counter_does_not_see_it(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    line = order["fulfillments"][0]["lines"][0]["order_line_id"]
+    shown = counter(app, made).open(f"/console/pickups/{part(order)}")
+    stranger = Console(app, made.stranger.token, locale="en")
+    before = world(session)
+    assert stranger.open(f"/console/pickups/{part(order)}").status == 404
+    own = stranger.open("/console/pickups")
+    fields = own.form("/console/pickups/find")["fields"]
+    for what, form in (("short", {f"short-{line}": "1"}), ("resolution", {"resolution": "refund"})):
+        sent = {"_csrf": fields["_csrf"], "_key": f"k-{what}"} | form
+        assert stranger.post(f"/console/pickups/{part(order)}/{what}", **sent).status == 404
+    assert world(session) == before
+    assert shown.status == 200
