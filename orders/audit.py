@@ -1,5 +1,5 @@
 """Whether the money adds up: payments and refunds against their ledger, tenders against totals, goods that left against what
-was paid for them, points against loyalty, numbers of documents without a gap.
+was paid for them, points against loyalty, numbers of documents without a gap, drawers against their entries.
 
 Each comparison is one statement over all rows, ordered by the order's reference. What follows from the ledger can be
 repaired; where two ledgers disagree a person decides.
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from loyalty import queries as loyalty_queries
 from orders.queries import documents as document_queries
+from orders.queries import drawers as drawer_queries
 from orders.queries import gift_cards as card_queries
 from orders.queries import payment_sums as queries
 from orders.queries import promotions as promotion_queries
@@ -30,6 +31,7 @@ def divergences(session: Session) -> Iterator[Divergence]:
     yield from _gift_cards(session)
     yield from _documents(session)
     yield from _coupons(session)
+    yield from _drawers(session)
 
 
 def _payments(session: Session) -> Iterator[Divergence]:
@@ -111,3 +113,9 @@ def _coupons(session: Session) -> Iterator[Divergence]:
     """How often each coupon is used against the uses that orders hold."""
     for code, used, held in promotion_queries.wrong_uses(session):
         yield Divergence("coupon", code, f"used {used}", f"uses {held}")
+
+
+def _drawers(session: Session) -> Iterator[Divergence]:
+    """What closed drawers were expected to hold against what was booked in them."""
+    for till, drawer_id, stored, rebuilt in drawer_queries.wrong_expected(session):
+        yield Divergence("drawer", f"{till} {drawer_id}", f"expected {stored}", f"entries {rebuilt}")

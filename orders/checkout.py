@@ -23,6 +23,7 @@ from orders.pricing import Priced
 from orders.promotions import applicable, coupons
 from orders.queries.gift_cards import GiftCardFacts
 from orders.queries.promotions import Shopper
+from orders.till import drawers
 from retail import queries as ground
 from retail import taxes
 from retail.kernel.auth import CLIENT, CUSTOMER, Principal
@@ -101,6 +102,7 @@ def place(
     coupon_codes: Sequence[str] | None = None,
     customer_id: UUID | None = None,
     contact: Mapping[str, str | None] | None = None,
+    till: str | None = None,
 ) -> dict[str, Any]:
     """Place an order from a cart or from `lines`; what the request says goes before what the cart says.
 
@@ -116,15 +118,14 @@ def place(
             `payments.authorize`. payments: in its place at the till, several with amounts.
         coupon_codes: in any spelling; those that do not count are told, with the reason, and the order is placed all the same.
         gift_card_numbers: used in their order after points, as far as they go.
-        contact: name, email, phone of a guest, or in the place of the customer's own.
+        contact: name, email, phone of a guest, or in the place of the customer's own. till: whose open drawer takes the cash.
 
     Returns: the order in the shape of OrderSchema (what `queries.order_dict` would say).
 
     Raises:
         NotFound: another's cart or customer, or another store's till.
-        CartEmpty, NotForSale, NoPickupHere, NotSentThere, Invalid: what is asked cannot be sold; `errors` names every field
-            or line.
-        OutOfStock, SplitNotWorth, InsufficientPoints, CouponUsedUp, CartChanged: it could be, but not now; nothing was taken.
+        CartEmpty, NotForSale, NoPickupHere, NotSentThere, Invalid: it cannot be sold; `errors` names every field or line.
+        OutOfStock, SplitNotWorth, InsufficientPoints, CouponUsedUp, CartChanged, DrawerClosed: it could be, but not now; nothing was taken.
     """
     wish = _from_cart(session, cart_id, caller) if cart_id is not None else _from_lines(lines, caller)
     said: dict[str, Any] = {"method": method, "location": location, "ship_to": ship_to, "split": split}
@@ -151,6 +152,7 @@ def place(
         _spend_cards(session, draft, actor=caller.actor, now=now)
     if draft.method == CARRY_OUT:
         _settle_at_till(session, draft, actor=caller.actor, now=now)
+    _into_drawer(session, draft, till, place_, caller=caller, now=now)
     return order_answer.order_of(draft)
 
 
@@ -310,6 +312,16 @@ def _spend_cards(session: Session, draft: Draft, *, actor: str, now: datetime) -
             actor=actor,
             now=now,
         )
+
+
+def _into_drawer(
+    session: Session, draft: Draft, till: str | None, place_: LocationFacts | None, *, caller: Principal, now: datetime
+) -> None:
+    if till is None:
+        return
+    cash = [part.payment_id for part in draft.parts if part.tender == "cash"]
+    here = place_.id if place_ is not None and draft.method == CARRY_OUT else None
+    drawers.take(session, till=till, location_id=here, payments=cash, caller=caller, now=now)
 
 
 def _settle_at_till(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:

@@ -46,12 +46,14 @@ def collect(
     fulfillment_id: UUID,
     proof: dict[str, str | None],
     tender: str | None,
+    till: str | None = None,
     caller: Principal,
     now: datetime,
     begin: Begin | None = None,
     end: Callable[[Session, Handover], None] | None = None,
 ) -> dict[str, Any]:
-    """`pickup.collect`, then the capture. `proof` holds exactly one of code, token and identity. Returns the pickup.
+    """`pickup.collect`, then the capture. `proof` holds exactly one of code, token and identity; `till` which
+    register took the money. Returns the pickup.
 
     Raises:
         WrongProof: after the attempt has been counted and committed. And whatever `pickup.collect` raises.
@@ -60,7 +62,7 @@ def collect(
         if begin is not None:
             begin(session)
         handover = pickup.collect(
-            session, fulfillment_id=fulfillment_id, **proof, tender=tender, caller=caller, now=now
+            session, fulfillment_id=fulfillment_id, **proof, tender=tender, till=till, caller=caller, now=now
         )
         if end is not None:
             end(session, handover)

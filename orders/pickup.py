@@ -19,6 +19,7 @@ from orders.fulfillment import IllegalTransition, require_step
 from orders.proofs import IDENTITY, WrongProof
 from orders.queries import pickups as pickup_queries
 from orders.queries.pickups import LockedPickup
+from orders.till import drawers
 from retail import queries as ground
 from retail import stores
 from retail.events import PickupCodeIssued, PickupCollected, PickupPicking, PickupReady
@@ -138,6 +139,7 @@ def collect(
     token: str | None = None,
     identity: str | None = None,
     tender: str | None = None,
+    till: str | None = None,
     caller: Principal,
     now: datetime,
 ) -> Handover:
@@ -154,6 +156,7 @@ def collect(
         AlreadyCollected, IllegalTransition: it is not waiting at the counter.
         CodeLocked, CodeMistyped: nothing was changed.
         TenderMissing, NothingDue: what is to be paid and what was taken do not fit; nothing was changed.
+        TillUnknown, DrawerClosed: the named `till` cannot take it (`till.drawers.take`); nothing was changed.
     """
     locked = _lock(session, fulfillment_id, caller)
     if locked.state == "collected":
@@ -162,7 +165,7 @@ def collect(
     checked = proofs.check(session, locked=locked, code=code, token=token, identity=identity, now=now)
     if checked.refusal is not None:
         return Handover(_pickup(session, locked.id), checked.refusal)
-    _hand_over(session, locked, proof=checked.proof, tender=tender, actor=caller.actor, now=now)
+    _hand_over(session, locked, proof=checked.proof, tender=tender, till=till, caller=caller, now=now)
     proofs.spend(session, locked=locked, proxy_id=checked.proxy_id, now=now)
     proof = f"{IDENTITY}: {identity}" if identity else checked.proof
     event = PickupCollected(**pickup_queries.keys(locked), proof=proof, proxy_id=checked.proxy_id)
@@ -198,13 +201,24 @@ def _lock(session: Session, fulfillment_id: UUID, caller: Principal, *, at_sourc
 
 
 def _hand_over(
-    session: Session, locked: LockedPickup, *, proof: str, tender: str | None, actor: str, now: datetime
+    session: Session,
+    locked: LockedPickup,
+    *,
+    proof: str,
+    tender: str | None,
+    till: str | None,
+    caller: Principal,
+    now: datetime,
 ) -> None:
     """Everything a handover settles. Stock first, then points: the lock order of the shop."""
+    actor = caller.actor
     facts = pickup_queries.handover_facts(session, fulfillment_id=locked.id, order_id=locked.order_id)
-    tenders.take_at_counter(
+    taken = tenders.take_at_counter(
         session, order_id=locked.order_id, due_minor=facts.due_minor, tender=tender, actor=actor, now=now
     )
+    if till is not None:
+        cash = taken if tender == "cash" else []
+        drawers.take(session, till=till, location_id=locked.location_id, payments=cash, caller=caller, now=now)
     session.execute(_COLLECTED, {"id": locked.id, "now": now, "proof": proof})
     if facts.parted:
         shortfalls.keep_open(session, fulfillment_id=locked.id)

@@ -16,6 +16,7 @@ from orders.fulfillment import CLOSED
 from orders.ownership import order_for
 from orders.queries import payments as payment_queries
 from orders.queries.payments import RefundFacts
+from orders.till import drawers
 from orders.value import PaymentBusy
 from retail.kernel import db
 from retail.kernel.auth import Principal
@@ -48,12 +49,14 @@ def refund_order(
     caller: Principal,
     claim: Claim | None,
     now: datetime,
+    till: str | None = None,
 ) -> dict[str, Any]:
     """Refund an order in full, or (`lines`, `amount`: see `part_refunds`) a part of it: card, card at the till, cash, then
     points; earned points are clawed back.
 
     Args:
         order: a reference or an id. restock: the goods came back and go on the shelf of the store that handed them over.
+        till: whose drawer gives the cash part; without one no drawer counts it.
 
     Returns: the refund (RefundReceiptSchema): ``done``, or ``pending`` while the card network does not answer.
 
@@ -64,6 +67,7 @@ def refund_order(
         NotRefundable: nothing was captured, some of it is still to be handed over, or the order is history.
         NothingToRefund: it has all gone back, or another refund is on its way; `remaining` says what is left.
         NotHandedOver, GoodwillCapped, NothingLeft: of a part, see `part_refunds`.
+        TillUnknown, DrawerClosed: the till cannot give the cash.
         RefundFailed: the provider refused. PaymentBusy: a card is being charged right now.
     """
     with db.transaction() as session:
@@ -79,6 +83,8 @@ def refund_order(
                 refund_id = part_refunds.open_goodwill(session, **amount, **given)
             else:
                 refund_id = _open(session, restock=restock, **given)
+            if till is not None:
+                drawers.give_back(session, till=till, refund_id=refund_id, caller=caller, now=now)
             if claim is not None:
                 claim.attach(session, str(refund_id))
     cancellation.settle(order_id=order_id, now=now)

@@ -40,7 +40,7 @@ _TAKE_AT_COUNTER = text(
         SELECT gen_random_uuid(), t.id, kind, t.amount_minor, 'succeeded', kind || ':' || t.id, :actor, :now, :now
         FROM taken AS t CROSS JOIN unnest(ARRAY['authorize', 'capture']) AS kind
     )
-    SELECT sum(amount_minor) FROM taken
+    SELECT id FROM taken
     """
 )
 _DUE_AT_COUNTER = text(
@@ -77,8 +77,8 @@ _VOID_POINTS = text(
 
 def take_at_counter(
     session: Session, *, order_id: UUID, due_minor: int, tender: str | None, actor: str, now: datetime
-) -> None:
-    """Record what the counter took for a pay-at-pickup order, in the transaction of the handover.
+) -> list[UUID]:
+    """Record what the counter took for a pay-at-pickup order, in the transaction of the handover; the payments it took.
 
     Raises:
         TenderMissing: something is due and no tender is named.
@@ -87,11 +87,12 @@ def take_at_counter(
     if due_minor == 0:
         if tender is not None:
             raise NothingDue(errors=[{"field": "tender", "code": "nothing_due", "detail": "Nothing is to be paid"}])
-        return
+        return []
     if tender is None:
         detail = f"{due_minor} is to be paid: name one of {', '.join(AT_THE_TILL)}"
         raise TenderMissing(errors=[{"field": "tender", "code": "required", "detail": detail}])
-    session.execute(_TAKE_AT_COUNTER, {"order_id": order_id, "tender": tender, "actor": actor, "now": now}).one()
+    given = {"order_id": order_id, "tender": tender, "actor": actor, "now": now}
+    return list(session.execute(_TAKE_AT_COUNTER, given).scalars().all())
 
 
 def due_at_counter(session: Session, *, order_id: UUID) -> int:

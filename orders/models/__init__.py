@@ -3,6 +3,7 @@
 from orders.models.cart import Cart, CartLine
 from orders.models.changes import OrderChange, OrderPolicy
 from orders.models.documents import Document, DocumentCounter, Supply, SupplyLine
+from orders.models.drawers import Drawer, DrawerEntry
 from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
 from orders.models.parcels import Parcel, ParcelLine
@@ -29,6 +30,8 @@ __all__ = [
     "CouponUse",
     "Document",
     "DocumentCounter",
+    "Drawer",
+    "DrawerEntry",
     "ExchangeLine",
     "Fulfillment",
     "FulfillmentLine",

@@ -88,7 +88,8 @@ def refund_order(call: Call, claim: Claim, answer: Answer, reference: str, body:
     was paid for `lines`, or an `amount` out of goodwill (above a share of the order only with `orders.goodwill`).
 
     Never more than was captured: of two refunds at once one wins, the other gets 409 `nothing_to_refund` with what
-    remains. An order that was charged but not handed over is called off as well.
+    remains. An order that was charged but not handed over is called off as well. With `till`, its open drawer gives the cash
+    (409 `drawer_closed`); without, no drawer counts it.
     """
     return refunds.refund_order(
         order=reference,
@@ -96,6 +97,7 @@ def refund_order(call: Call, claim: Claim, answer: Answer, reference: str, body:
         restock=body["restock"],
         lines=body.get("lines"),
         amount=body.get("amount"),
+        till=body.get("till"),
         caller=call.principal,
         claim=claim,
         now=call.now,

@@ -83,7 +83,8 @@ def collect_pickup(call: Call, claim: Claim, answer: Answer, pickup_id: UUID, bo
     """Hand the goods over, once, against a proof.
 
     A wrong code counts (`pickup_code_wrong`, `attempts_left`), five of them lock it (`pickup_code_locked`); a mistyped
-    one does not count. When something is due, `tender` names what was taken.
+    one does not count. When something is due, `tender` names what was taken, and `till` by which
+    register: its drawer must be open for cash (409 `drawer_closed`).
     """
 
     def end(session: Any, handover: Handover) -> None:
@@ -94,11 +95,12 @@ def collect_pickup(call: Call, claim: Claim, answer: Answer, pickup_id: UUID, bo
             text = json.dumps(problems.body_of(refusal), ensure_ascii=False, default=str)
             claim.finish(session, refusal.status, text, {})
 
-    tender = body.pop("tender", None)
+    tender, till = body.pop("tender", None), body.pop("till", None)
     return counter.collect(
         fulfillment_id=pickup_id,
         proof=body,
         tender=tender,
+        till=till,
         caller=call.principal,
         now=call.now,
         begin=claim.begin,

@@ -89,6 +89,10 @@ class PlaceOrderSchema(ma.Schema):
         validate=ma.validate.Length(max=limits.COUPONS_PER_ORDER),
         metadata={"description": "In any spelling; `discounts` of the answer tells which count, and why others do not"},
     )
+    till = ma.fields.String(
+        validate=ma.validate.Length(1, limits.TILL_CODE_CHARACTERS),
+        metadata={"description": "carry_out alone: the register that sells; cash goes into its open drawer"},
+    )
     customer_id = ma.fields.UUID(metadata={"description": "Clients and staff: for whom; absent for a guest"})
     contact = ma.fields.Nested(ContactSchema)
 

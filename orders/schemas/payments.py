@@ -51,6 +51,13 @@ class RefundOrderSchema(ma.Schema):
         metadata={"description": "Units that are paid back and stay where they are; goods that come back are a return"},
     )
     amount = ma.fields.Nested(MoneySchema, metadata={"description": "Out of goodwill, for no goods"})
+    till = ma.fields.String(
+        validate=ma.validate.Length(1, limits.TILL_CODE_CHARACTERS),
+        metadata={
+            "description": "The register whose open drawer gives the cash part (needs `till.sell` too); left out, that cash is "
+            "counted in no drawer"
+        },
+    )
 
     @ma.validates_schema
     def _one(self, data: Mapping[str, Any], **_: Any) -> None:

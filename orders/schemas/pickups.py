@@ -34,6 +34,10 @@ class CollectPickupSchema(ma.Schema):
     token = ma.fields.String(validate=ma.validate.Length(1, 100), metadata={"description": "What the QR code says"})
     identity = Line(least=3, metadata={"description": "What staff looked at", "example": "driving license"})
     tender = ma.fields.String(validate=ma.validate.OneOf(AT_THE_TILL))
+    till = ma.fields.String(
+        validate=ma.validate.Length(1, limits.TILL_CODE_CHARACTERS),
+        metadata={"description": "The register that took it; cash goes into its open drawer"},
+    )
 
 
 class PickupLineSchema(ma.Schema):

@@ -7,7 +7,7 @@ staff, and nothing becomes negative. Only what is no sale (no lines, tenders tha
 Once: (till, the till's own sale id) is unique and is claimed first. Of two uploads of one sale the second waits at the
 claim and then answers with what the first has recorded; other content under the same id is a conflict, which is flagged too.
 
-However many sales: the same number of statements. Locks: claims by sale id, stock, points, gift cards.
+However many sales: the same number of statements. Locks: claims by sale id, stock, points, gift cards, drawer.
 """
 
 import json
@@ -25,9 +25,11 @@ from loyalty import ledger
 from loyalty.ledger import Sold
 from orders import gift_cards, pricing
 from orders.ownership import channel_of
+from orders.queries import drawers as drawer_queries
 from orders.queries import till as queries
+from orders.queries.drawers import OpenDrawer
 from orders.queries.till import Known, TillFacts
-from orders.till import booking, registers, writing
+from orders.till import booking, drawers, registers, writing
 from orders.till.booking import Booking
 from orders.till.reading import Errors, Sale, read
 from retail.kernel.auth import Principal
@@ -135,11 +137,26 @@ def _record(
     ]
     _take_goods(session, facts, made, actor, now)
     _settle(session, made, actor, now)
+    drawer = _drawer(session, facts, made, currency)
     writing.write(
         session, made=made, rows=rows, channel=channel, currency=currency, inclusive=inclusive,
         location_id=facts.location_id, actor=actor, now=now,
     )  # fmt: skip
+    cash = [part.payment_id for one in made for part in one.parts if part.tender == "cash"]
+    if drawer is not None and cash:
+        drawers.take_all(session, drawer=drawer, payments=cash, actor=actor, now=now)
     return made
+
+
+def _drawer(session: Session, facts: TillFacts, made: Sequence[Booking], currency: str) -> OpenDrawer | None:
+    """The open drawer that the cash of these sales goes into; without one they are flagged, as nobody will count it."""
+    paid = [one for one in made if any(part.tender == "cash" for part in one.parts)]
+    drawer = drawer_queries.share_open(session, till_id=facts.id) if paid else None
+    if drawer is None or drawer.currency != currency:
+        for one in paid:
+            one.flag("no_open_drawer")
+        return None
+    return drawer
 
 
 def _take_goods(session: Session, facts: TillFacts, made: Sequence[Booking], actor: str, now: datetime) -> None:

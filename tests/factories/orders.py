@@ -101,6 +101,8 @@ _COUNTED = (
     "idempotency_claim",
     "cart",
     "cart_line",
+    "drawer",
+    "drawer_entry",
 )
 
 

@@ -30,13 +30,19 @@ PATH = "/tills/T1/sales"
 
 
 def till(session: Session, made: Shop, *, where: Any = None) -> Actor:
-    """A till client of the store, and its till T1."""
+    """A till client of the store, and its till T1 with an open drawer."""
     session.execute(
         text(
             "INSERT INTO till (id, code, location_id, created_by, created_at) "
             "VALUES (gen_random_uuid(), 'T1', :place, 'system', now()) ON CONFLICT DO NOTHING"
         ),
         {"place": made.store.id},
+    )
+    session.execute(
+        text(
+            "INSERT INTO drawer (id, till_id, currency, opening_minor, opened_by, opened_at) "
+            "SELECT gen_random_uuid(), id, 'JPY', 10000, 'system', now() FROM till ON CONFLICT DO NOTHING"
+        )
     )
     place = made.store.id if where is None else where
     return api_client(session, [*CLIENT_SCOPES, "till.sell"], channel="store", location_id=place)
@@ -233,14 +239,15 @@ def test_what_is_no_sale_is_answered_and_left_out(session: Session, api: Api) ->
         "a sale",
         {"sale_id": 9},
     ]
+    seller = till(session, made)
     before = world(session)
-    answers = told(api, till(session, made), *broken)
+    answers = told(api, seller, *broken)
     assert {answer["outcome"] for answer in answers} == {"invalid"}
     assert all(answer["errors"] and answer["order_reference"] is None for answer in answers)
     assert answers[1]["errors"][0] | {"detail": ""} == {"field": "tenders", "code": "wrong_sum", "detail": ""}
     assert world(session) | {"idempotency_claim": 0} == before | {"idempotency_claim": 0}
     assert session.execute(text("SELECT count(*) FROM till_sale")).scalar_one() == 0
-    mixed = told(api, till(session, made), broken[0], sale(made, 20), key="mixed")
+    mixed = told(api, seller, broken[0], sale(made, 20), key="mixed")
     assert [answer["outcome"] for answer in mixed] == ["invalid", "recorded"]
 
 
