@@ -147,7 +147,7 @@ def test_a_refund_without_a_till_is_in_no_drawer(session: Session, api: Api) -> 
     assert api(manager).post(f"/orders/{order['reference']}/refunds", key="r", json={"reason": "x"}).status_code == 201
     assert amounts(api(seller).get(DRAWER).json)["refunds"] == 0
     half = api(seller).post("/orders", key="s3", json=sale(made, lines=[{"sku": made.tea.sku, "quantity": 2}])).json
-    part = {"reason": "x", "till": "T1", "lines": [{"line_id": half["lines"][0]["id"], "quantity": 1}]}
+    part = {"reason": "x", "till": "T1", "lines": [{"order_line_id": half["lines"][0]["id"], "quantity": 1}]}
     answer = api(manager).post(f"/orders/{half['reference']}/refunds", key="part", json=part)
     assert answer.status_code == 201, answer.json
     assert amounts(api(seller).get(DRAWER).json)["refunds"] == 1980
