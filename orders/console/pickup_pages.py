@@ -92,7 +92,8 @@ def _shown(session: Session, call: Call, token: str) -> str:
         )
         for at, day in enumerate(DAYS)
     ]
-    done = DONE.get(request.args.get("done", "")) if request.method == "GET" else None
+    still = pickup["state"] in proxies.STILL_TO_COLLECT
+    done = DONE.get(request.args.get("done", "")) if request.method == "GET" and still else None
     return render(
         "pickups/customer.html",
         pickup=pickup | {"minutes": curbside.minutes_waiting(pickup, call.now)},
@@ -101,7 +102,7 @@ def _shown(session: Session, call: Call, token: str) -> str:
         states=STATES,
         missing=MISSING,
         notice=_(done) if done else "",
-        still=pickup["state"] in proxies.STILL_TO_COLLECT,
+        still=still,
     )
 
 

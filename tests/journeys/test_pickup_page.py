@@ -112,6 +112,7 @@ def test_she_arrives_and_keeps_it_longer(app: Flask, session: Session, api: Api,
     assert api(made.associate).get(f"/pickups/{pickup}").json["arrival"]["place"] == "P4"
     body = {"identity": "driving license", "tender": "cash"}
     assert api(made.associate).post(f"/pickups/{pickup}/collection", key=key(), json=body).status_code == 200
+    assert "商品をお持ちします" not in phone.get(f"{link}?done=arrival").text, "old news is no news"
     before = world(session)
     late = phone.post(f"{link}/arrival", data={"place": "P1"})
     assert late.status_code == 409
