@@ -119,10 +119,11 @@ def counter_list(session: Session, call: Call) -> Any:
     stores = _stores(session, call.principal)
     store = _chosen(stores, request.values.get("store"))
     found: list[dict[str, Any]] = []
+    outside: list[dict[str, Any]] = []
     if store is not None:
-        found = queries.list_pickups(
-            session, limit=SHOWN, after=None, locations=call.principal.locations, location=store["code"]
-        )
+        which: dict[str, Any] = {"locations": call.principal.locations, "location": store["code"]}
+        found = queries.list_pickups(session, limit=SHOWN, after=None, **which)
+        outside = queries.list_pickups(session, limit=SHOWN, after=None, here_since=call.now - curbside.VISIT, **which)
     shown = [_for_counter(one, call.now) for one in found[:SHOWN]]
     to_prepare = sorted((one for one in shown if one["state"] != "ready"), key=lambda one: not one["late"])
     waiting = [one for one in shown if one["state"] == "ready"]
@@ -132,7 +133,7 @@ def counter_list(session: Session, call: Call) -> Any:
         store=store,
         to_prepare=to_prepare,
         late=sum(one["late"] for one in to_prepare),
-        outside=sorted((one for one in waiting if one["minutes"] is not None), key=lambda one: -one["minutes"]),
+        outside=sorted((_for_counter(one, call.now) for one in outside), key=lambda one: one["arrival"]["arrived_at"]),
         waiting=sorted((one for one in waiting if one["minutes"] is None), key=lambda one: not one["late"]),
         more=len(found) > SHOWN,
         states=STATES,

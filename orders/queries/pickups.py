@@ -32,6 +32,9 @@ PICKUP_SQL = f"""
         WHERE fl.fulfillment_id = f.id), '[]'))"""  # noqa: S608  (constants)
 AT_COUNTER = ("allocated", "picking", "arrived", "ready")
 _AT_COUNTER = "f.state IN ('allocated', 'picking', 'arrived', 'ready')"
+_HERE = """
+    EXISTS (SELECT FROM pickup_arrival AS a WHERE a.fulfillment_id = f.id AND a.ended_at IS NULL AND f.state = 'ready'
+            AND a.arrived_at >= greatest(f.ready_at, :here_since))"""
 _FROM = """FROM fulfillment AS f JOIN "order" AS o ON o.id = f.order_id JOIN location AS s ON s.id = f.location_id"""
 _ONE = text(f"SELECT {PICKUP_SQL} {_FROM} WHERE f.id = :fulfillment_id AND f.method IN ('pickup', 'ship_to_store')")
 
@@ -53,12 +56,14 @@ def list_pickups(
     day: date | None = None,
     reference: str | None = None,
     late_at: datetime | None = None,
+    here_since: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """`limit` + 1 pickups of confirmed orders by (ready_by, id) after that key, those without a promise last; one statement.
 
     `locations` bounds the answer to a caller's own stores; `location` is a code or id; `day` is that of `ready_by` in
     the store's zone. Without `states`: what is still at the counter (AT_COUNTER). What comes from elsewhere is the counter's
-    from its arrival on. `late_at`: only what was promised for before then and is not ready.
+    from its arrival on. `late_at`: only what was promised for before then and is not ready. `here_since`: only whose
+    customer has said since then that she is there.
     """
     given: dict[str, Any] = {"limit": limit + 1, "states": list(states or AT_COUNTER)}
     where = [
@@ -78,6 +83,7 @@ def list_pickups(
         "day": ("CAST(f.ready_by AT TIME ZONE s.zone AS date) = :day", day),
         "reference": ("o.reference = :reference", reference),
         "late_at": ("f.ready_by < :late_at AND f.state IN ('allocated', 'picking', 'arrived')", late_at),
+        "here_since": (_HERE, here_since),
     }
     for name, (condition, value) in filters.items():
         if value is not None:

@@ -44,6 +44,7 @@ def list_pickups(session: Any, call: Call, query: dict[str, Any]) -> Page:
         day=query.get("day"),
         reference=None if q is None else queries.order_key(q).get("reference", q),
         late_at=call.now if query.get("late") else None,
+        here_since=call.now - curbside.VISIT if query.get("here") else None,
     )
     return Page.of(found, limit, lambda one: [one["ready_by"], one["id"]])
 

@@ -23,6 +23,7 @@ class PickupQuery(PageQuery):
         ma.fields.String(validate=ma.validate.OneOf(STATES)), metadata={"description": "May be repeated"}
     )
     day = ma.fields.Date(metadata={"description": "The day of ready_by, in the store's zone"})
+    here = ma.fields.Boolean(metadata={"description": "true: only whose customer has arrived and waits"})
     late = ma.fields.Boolean(metadata={"description": "true: only what should be ready by now and is not"})
     q = ma.fields.String(validate=ma.validate.Length(1, 64), metadata={"description": "An order's reference"})
 

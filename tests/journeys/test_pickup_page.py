@@ -140,3 +140,22 @@ def test_what_is_short_is_said(app: Flask, session: Session, api: Api, made: Sho
     page = app.test_client().get(f"/pickups/{pickup_links.token_of(UUID(part['id']), 1)}").text
     assert "不足している商品" in page
     assert "お届けする方法を探しています" in page
+
+
+def test_a_guest_has_a_page_too(app: Flask, session: Session, api: Api, made: Shop) -> None:
+    contact = {"name": "Guest", "email": "guest@example.com"}
+    order = api(made.web).post("/orders", key=key(), json=pickup_body(made, contact=contact)).json
+    other, _ = waiting(api, made)
+    pickup = ready_pickup(api, made, order)
+    link, phone = f"/pickups/{pickup_links.token_of(UUID(pickup), 1)}", app.test_client()
+    assert phone.post(f"{link}/proxies", data={"name": "Taro"}).status_code == 303
+    assert phone.post(f"{link}/arrival").status_code == 303
+    page = phone.get(link)
+    assert "Taro" in page.text
+    until = re.search(r'name="until" value="([^"]+)"', page.text)
+    assert until is not None
+    assert phone.post(f"{link}/extension", data={"until": until[1]}).status_code == 303
+    named = api(made.customer).post(f"/pickups/{other}/proxies", key=key(), json={"name": "Jiro"}).json
+    before = world(session)
+    assert phone.post(f"{link}/proxies/{named['id']}/revocation").status_code == 404, "another pickup's"
+    assert world(session) == before

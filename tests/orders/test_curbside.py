@@ -49,6 +49,10 @@ def test_once_per_visit_and_changed(session: Session, api: Api, unchanged: Uncha
     assert curbside.minutes_waiting(found, NOW + timedelta(hours=limits.VISIT_HOURS, minutes=1)) is None
     with clock.shifted(timedelta(hours=limits.VISIT_HOURS, minutes=1)):
         assert arrive(api, made.customer, pickup).json["arrived_at"] > here.json["arrived_at"], "another visit"
+        assert [one["id"] for one in api(made.associate).get("/pickups?here=true").json["items"]] == [pickup]
+    with clock.shifted(timedelta(hours=2 * limits.VISIT_HOURS, minutes=2)):
+        assert api(made.associate).get("/pickups?here=true").json["items"] == [], "she has gone"
+    assert api(made.stranger).get("/pickups?here=true").json["items"] == []
     body = {"identity": "driving license", "tender": "cash"}
     done = api(made.associate).post(f"/pickups/{pickup}/collection", key="c", json=body)
     assert done.json["arrival"] is None
