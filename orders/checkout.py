@@ -94,6 +94,7 @@ def place(
     method: str | None = None,
     location: str | UUID | None = None,
     ship_to: Mapping[str, Any] | None = None,
+    slot_at: datetime | None = None,
     split: bool = False,
     payment: Mapping[str, Any] | None = None,
     payments: Sequence[Mapping[str, Any]] = (),
@@ -112,7 +113,7 @@ def place(
     Args:
         method: ``pickup``, ``ship`` or ``carry_out``. location: a store's code or id; of what is shipped, none.
         ship_to: where it is sent (AddressSchema). split: what the store of a pickup lacks may come to it from elsewhere;
-            what is shipped is split as the sourcing policy says.
+            what is shipped is split as the sourcing policy says. slot_at: when a slot begins in which it is picked up.
         payment: ``{"method": card | pay_at_pickup | cash | card_terminal, "payment_method": "pm_..."}``; needed only
             when points and gift cards do not pay everything. Cards leave the order ``pending_payment`` for
             `payments.authorize`. payments: in its place at the till, several with amounts.
@@ -124,8 +125,8 @@ def place(
 
     Raises:
         NotFound: another's cart or customer, or another store's till.
-        CartEmpty, NotForSale, NoPickupHere, NotSentThere, Invalid: it cannot be sold; `errors` names every field or line.
-        OutOfStock, SplitNotWorth, InsufficientPoints, CouponUsedUp, CartChanged, DrawerClosed: it could be, but not now; nothing was taken.
+        CartEmpty, NotForSale, NoPickupHere, NotSentThere, NoSuchSlot, Invalid: it cannot be sold; `errors` names all.
+        OutOfStock, SplitNotWorth, SlotFull, InsufficientPoints, CouponUsedUp, CartChanged, DrawerClosed: not now; nothing was taken.
     """
     wish = _from_cart(session, cart_id, caller) if cart_id is not None else _from_lines(lines, caller)
     said: dict[str, Any] = {"method": method, "location": location, "ship_to": ship_to, "split": split}
@@ -139,12 +140,10 @@ def place(
     tenders = {"payment": payment, "payments": payments, "cards": _cards(session, gift_card_numbers)}
     draft = _draft(wish, customer, priced, contact=named, tenders=tenders, caller=caller, now=now)
 
-    how = Take(wish.cart_id, caller.actor, now)
+    how = Take(wish.cart_id, caller.actor, now, slot_at)
     draft = planning.take(session, draft=draft, place=place_, split=wish.split, how=how)
     if draft.points:
-        ledger.hold(
-            session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=caller.actor, now=now
-        )
+        _hold_points(session, draft, actor=caller.actor, now=now)
     if not order_writer.write(session, draft=draft, actor=caller.actor, now=now):
         raise CartChanged
     coupons.take(session, codes=priced.coupon_codes, order_id=draft.order_id, shopper=shopper, now=now)
@@ -154,6 +153,10 @@ def place(
         _settle_at_till(session, draft, actor=caller.actor, now=now)
     _into_drawer(session, draft, till, place_, caller=caller, now=now)
     return order_answer.order_of(draft)
+
+
+def _hold_points(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:
+    ledger.hold(session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=actor, now=now)
 
 
 def _from_cart(session: Session, cart_id: UUID, caller: Principal) -> _Wish:

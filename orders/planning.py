@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from inventory import reservations
 from inventory.reservations import Demand, OutOfStock, Promise
-from orders import sourcing, workload
+from orders import slots, sourcing, workload
 from orders.drafts import CARRY_OUT, PICKUP, SHIP, SHIP_TO_STORE, Draft, Planned, named, whole
+from orders.slots import NoSuchSlot
 from orders.sourcing import Want
 from retail import stores
 from retail.kernel.ids import new_id
@@ -27,11 +28,12 @@ TRIES = 3  # a decision is made on what was read; so often it may be overtaken b
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """How the stock is taken: the cart whose holds are used up, by whom, and when."""
+    """How the stock is taken: the cart whose holds are used up, by whom, and when; and the slot a pickup is wanted in."""
 
     held_for: UUID | None
     actor: str
     now: datetime
+    slot_at: datetime | None = None
 
 
 def _at_one_place(session: Session, draft: Draft, place: LocationFacts) -> Draft:
@@ -47,8 +49,13 @@ def take(session: Session, *, draft: Draft, place: LocationFacts | None, split: 
     place: the store of a pickup or a till. split: what a pickup's store lacks may come to it from elsewhere.
 
     Raises:
-        OutOfStock, SplitNotWorth: nothing was taken.
+        OutOfStock, SplitNotWorth, NoSuchSlot, SlotFull: nothing was taken.
     """
+    taken = _taken(session, draft, place, split, how)
+    return taken if how.slot_at is None else _in_slot(session, taken, place, how.slot_at)
+
+
+def _taken(session: Session, draft: Draft, place: LocationFacts | None, split: bool, how: Take) -> Draft:
     if place is None:
         return _sent(session, draft, how)
     draft = _at_one_place(session, draft, place)
@@ -59,6 +66,20 @@ def take(session: Session, *, draft: Draft, place: LocationFacts | None, split: 
             raise
         return _joined(session, draft, place, short, how)
     return replace(draft, plan=_promised(draft, {place.id: place}, promises)) if promises else draft
+
+
+def _in_slot(session: Session, draft: Draft, place: LocationFacts | None, slot_at: datetime) -> Draft:
+    """Take a place in a slot for what is picked up at `place`; returns the draft with it.
+
+    Raises:
+        NoSuchSlot: nothing is picked up, or see `slots.take`. SlotFull.
+    """
+    at_counter = [planned for planned in draft.plan if planned.method == PICKUP]
+    if place is None or not at_counter:
+        raise NoSuchSlot(errors=[{"field": "slot_at", "code": NoSuchSlot.code, "detail": "Nothing is picked up now"}])
+    slots.take(session, place=place, starts_at=slot_at, ready_by=at_counter[0].ready_by, now=draft.now)
+    plan = tuple(replace(planned, slot_at=slot_at) if planned.method == PICKUP else planned for planned in draft.plan)
+    return replace(draft, plan=plan)
 
 
 def _sent(session: Session, draft: Draft, how: Take) -> Draft:

@@ -20,6 +20,7 @@ from orders.models.returns import (
     ReturnPolicy,
 )
 from orders.models.shortfalls import Shortfall, SubstituteProposal
+from orders.models.slots import PickupSlot, SlotPolicy
 from orders.models.sourcing import ShippingRate, SourcingDecision, SourcingPolicy
 from orders.models.till import Till, TillSale
 
@@ -53,6 +54,7 @@ __all__ = [
     "PickupCode",
     "PickupLink",
     "PickupProxy",
+    "PickupSlot",
     "Promotion",
     "Refund",
     "RefundLine",
@@ -61,6 +63,7 @@ __all__ = [
     "ReturnPolicy",
     "ShippingRate",
     "Shortfall",
+    "SlotPolicy",
     "SourcingDecision",
     "SourcingPolicy",
     "SubstituteProposal",

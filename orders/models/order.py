@@ -188,6 +188,7 @@ class Fulfillment(Base):
             postgresql_where=sa.text("state IN ('allocated', 'picking')"),
         ),
         Index("ix_fulfillment_location", "location_id", "id"),
+        Index("ix_fulfillment_slot", "location_id", "slot_at", postgresql_where=sa.text("slot_at IS NOT NULL")),
         Index("ix_fulfillment_collect_by", "collect_by", postgresql_where=sa.text("state = 'ready'")),
         CheckConstraint("extensions >= 0", name="extensions"),
         CheckConstraint("(method = 'ship_to_store') = (source_location_id IS NOT NULL)", name="source"),

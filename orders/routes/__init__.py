@@ -13,6 +13,7 @@ from orders.routes import (
     returns,
     shipments,
     shortfalls,
+    slots,
     sourcing,
     till,
 )
@@ -30,6 +31,7 @@ BLUEPRINTS = [
     *returns.BLUEPRINTS,
     *shipments.BLUEPRINTS,
     *shortfalls.BLUEPRINTS,
+    *slots.BLUEPRINTS,
     *sourcing.BLUEPRINTS,
     *till.BLUEPRINTS,
 ]

@@ -63,6 +63,11 @@ class PlaceOrderSchema(ma.Schema):
     )
     location = ma.fields.String(validate=ma.validate.Length(1, 64), metadata=LOCATION_CODE)
     ship_to = ma.fields.Nested(AddressSchema, metadata={"description": "ship: where it is sent"})
+    slot_at = ma.fields.AwareDateTime(
+        metadata={
+            "description": "pickup: when the slot begins in which it is fetched (/locations/{location}/pickup-slots)"
+        }
+    )
     split = ma.fields.Boolean(
         metadata={"description": "pickup: what the store lacks may come to it from other locations, later"}
     )
