@@ -1,6 +1,8 @@
 """What this package does when the time comes."""
 
-from orders import no_shows, payments, renewals, substitutes, waiting, webhooks
+from datetime import timedelta
+
+from orders import no_shows, payments, reconciliation, renewals, substitutes, waiting, webhooks
 from retail.kernel import clock, db
 from retail.kernel.worker import Job
 
@@ -19,6 +21,11 @@ def renew_authorizations() -> int:
     """Tell of the authorizations that lapse soon, and have their cards asked anew (or charged) before they do."""
     now = clock.now()
     return renewals.warn_expiring(now=now) + renewals.renew_due(now=now)
+
+
+def reconcile() -> int:
+    """Compare yesterday's books of the card provider with ours."""
+    return reconciliation.reconcile_and_tell(day=(clock.now() - timedelta(days=1)).date())
 
 
 def expire_pickups() -> int:
@@ -41,6 +48,7 @@ JOBS: list[Job] = [
     Job("orders.settle_payments", settle_payments, every_seconds=5),
     Job("orders.process_webhooks", process_webhooks, every_seconds=1),
     Job("orders.renew_authorizations", renew_authorizations, every_seconds=600),
+    Job("orders.reconcile", reconcile, every_seconds=86_400),
     Job("orders.expire_pickups", expire_pickups, every_seconds=60),
     Job("orders.remind", remind, every_seconds=300),
     Job("orders.expire_substitutes", expire_substitutes, every_seconds=60),

@@ -124,6 +124,19 @@ class RefundResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Transaction:
+    """Money that moved at the provider: `kind` charge or refund (any other is shown as it is named), minor units as it moved
+    (refunds are negative). `subject_id`: the intent that was charged, or the refund; None: of no intent."""
+
+    id: str
+    kind: str
+    subject_id: str | None
+    amount_minor: int
+    currency: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderEvent:
     """A verified webhook: which event, of what type, about which intent (None: about none). No personal data, no secrets."""
 
@@ -269,6 +282,26 @@ def refund(intent_id: str, *, amount_minor: int, entry_id: str, key: str) -> Ref
         return _refund(made)
 
 
+NOT_SALES = ("payout", "payout_cancel", "payout_failure", "stripe_fee", "tax_fee", "topup", "transfer")
+_KINDS = {"payment": "charge", "payment_refund": "refund"}
+
+
+def transactions(*, since: datetime, until: datetime) -> list[Transaction]:
+    """What moved from `since` until before `until`, without payouts and the provider's own fees; the oldest first."""
+    created = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
+    with _asking() as client:
+        params: Any = {"created": created, "limit": 100, "expand": ["data.source"]}
+        listed = client.v1.balance_transactions.list(params=params)
+        found = [_transaction(_plain(one)) for one in listed.auto_paging_iter() if one.type not in NOT_SALES]
+    return sorted(found, key=lambda one: (one.at, one.id))
+
+
+def refund_of(refund_id: str) -> RefundResult:
+    """One refund as it is now."""
+    with _asking() as client:
+        return _refund(client.v1.refunds.retrieve(refund_id))
+
+
 def read_event(raw: bytes, *, header: str | None, secret: str, now: datetime) -> ProviderEvent:
     """The event in a webhook's body, once its `Stripe-Signature` verifies (docs.stripe.com/webhooks#verify-manually).
 
@@ -334,6 +367,15 @@ def _intent(made: stripe.PaymentIntent) -> Intent:
         capture_before=datetime.fromtimestamp(before, UTC) if before else None,
         failure_code=failure.get("decline_code") or failure.get("code"),
     )
+
+
+def _transaction(data: dict[str, Any]) -> Transaction:
+    source = data.get("source")
+    about: dict[str, Any] = source if isinstance(source, dict) else {}
+    kind = _KINDS.get(data["type"], data["type"])
+    subject = about.get("payment_intent") if kind == "charge" else about.get("id")
+    at = datetime.fromtimestamp(data["created"], UTC)
+    return Transaction(data["id"], kind, subject, data["amount"], data["currency"].upper(), at)
 
 
 def _refund(made: stripe.Refund) -> RefundResult:

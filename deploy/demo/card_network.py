@@ -16,6 +16,8 @@ from aiohttp import web
 from localstripe.resources import store
 from localstripe.server import app
 
+from deploy.demo import closer_to_stripe
+
 HOST = "127.0.0.1"
 STATE = "card-network.pickle"
 
@@ -39,6 +41,7 @@ def _remember(folder: Path) -> None:
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False))
 def main(port: int, folder: Path | None) -> None:
     """Answer as Stripe would, on 127.0.0.1."""
+    closer_to_stripe.correct()
     if folder is None:
         store.dump_to_disk = lambda: None
     else:

@@ -2,10 +2,11 @@
 
 import click
 
-from orders.commands import history, online_retail, tau2
+from orders.commands import history, online_retail, reconcile, tau2
 
 COMMANDS: list[click.Command] = [
     *history.COMMANDS,
     *online_retail.COMMANDS,
+    *reconcile.COMMANDS,
     *tau2.COMMANDS,
-]  # ours stand in `import` and `replay`, which retail lists
+]  # the others stand in `import` and `replay`, which retail lists
