@@ -2,7 +2,17 @@
 
 from flask import Blueprint
 
-from orders.console import counter, documents, gift_receipts, pickup_pages, returns, shipments, shortages, substitutes
+from orders.console import (
+    counter,
+    documents,
+    gift_receipts,
+    pickup_pages,
+    returns,
+    shipments,
+    shortages,
+    substitutes,
+    till,
+)
 
 BLUEPRINTS: list[Blueprint] = [
     *counter.BLUEPRINTS,
@@ -13,4 +23,5 @@ BLUEPRINTS: list[Blueprint] = [
     *pickup_pages.BLUEPRINTS,
     *shortages.BLUEPRINTS,
     *substitutes.BLUEPRINTS,
+    *till.BLUEPRINTS,
 ]

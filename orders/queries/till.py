@@ -67,6 +67,14 @@ class Card:
     expires_at: datetime | None
 
 
+_TILLS = text(
+    """
+    SELECT t.id, t.code, t.name, l.id, l.code, l.name, l.name_ja, l.zone
+    FROM till AS t JOIN location AS l ON l.id = t.location_id
+    WHERE CAST(:locations AS uuid[]) IS NULL OR t.location_id = ANY(CAST(:locations AS uuid[]))
+    ORDER BY l.code, t.code LIMIT 500
+    """
+)
 _TILL = text(
     """
     SELECT t.id, t.code, t.name, l.id, l.code, l.name, l.name_ja, l.zone
@@ -140,6 +148,12 @@ def till(session: Session, *, code: str) -> TillFacts | None:
     """The till of this code."""
     row = session.execute(_TILL, {"code": code}).one_or_none()
     return None if row is None else TillFacts(*row)
+
+
+def tills(session: Session, *, locations: Sequence[UUID] | None) -> list[TillFacts]:
+    """The tills at these locations (None: at all), by store and code; at most 500."""
+    given = {"locations": None if locations is None else list(locations)}
+    return [TillFacts(*row) for row in session.execute(_TILLS, given).all()]
 
 
 def money_of(session: Session, *, channel: str, location_id: UUID) -> tuple[str, bool]:

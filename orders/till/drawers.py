@@ -85,13 +85,21 @@ def open_(session: Session, *, till: str, opening_minor: int, caller: Principal,
         TillUnknown, Forbidden: not the caller's. DrawerOpen: it is open already; nothing was made.
     """
     facts = _till(session, till, caller)
-    channel = caller.channel or "store"
-    currency, _ = till_queries.money_of(session, channel=channel, location_id=facts.location_id)
+    currency = _currency(session, facts, caller)
     row = {"id": new_id(), "till_id": facts.id, "currency": currency, "opening_minor": opening_minor}
     made = session.execute(_CREATE, row | {"actor": caller.actor, "now": now}).scalar_one_or_none()
     if made is None:
         raise DrawerOpen(legal=["movement", "closing"])
     return _shown(session, made)
+
+
+def currency_of(session: Session, *, till: str, caller: Principal) -> str:
+    """The currency that a till sells in.
+
+    Raises:
+        TillUnknown, Forbidden: not the caller's.
+    """
+    return _currency(session, _till(session, till, caller), caller)
 
 
 def current(session: Session, *, till: str, caller: Principal) -> dict[str, Any]:
@@ -202,6 +210,11 @@ def give_back(session: Session, *, till: str, refund_id: UUID, caller: Principal
 def _till(session: Session, till: str, caller: Principal) -> TillFacts:
     caller.require("till.sell")
     return registers.of(session, code=till, caller=caller)
+
+
+def _currency(session: Session, facts: TillFacts, caller: Principal) -> str:
+    channel = caller.channel or "store"  # staff sell here as the store does, whoever they are
+    return till_queries.money_of(session, channel=channel, location_id=facts.location_id)[0]
 
 
 def _share(session: Session, till_id: UUID) -> OpenDrawer:
