@@ -195,7 +195,7 @@ def sell(session: Session, call: Call, form: dict[str, str], till: str) -> str:
         session,
         till=till,
         cart_id=_the_cart(form),
-        told_minor=int(form["told"]) if form.get("told", "").isdecimal() else 0,
+        told_minor=_told(form),
         tender=tender,
         received_minor=received,
         points=number("points", form.get("points", "")),
@@ -227,6 +227,12 @@ def _needed(form: dict[str, str], name: str) -> str:
     if not typed or len(typed) > limits.SKU_CHARACTERS:
         raise Invalid(errors=[{"field": name, "code": "invalid", "detail": N_("This is not valid.")}])
     return typed
+
+
+def _told(form: dict[str, str]) -> int:
+    """The total that the page showed; what no page of ours says is no total."""
+    told = form.get("told", "")
+    return int(told) if told.isdecimal() and len(told) < 16 else -1
 
 
 def _amount(field: str, form: dict[str, str], currency: str) -> int:

@@ -102,8 +102,9 @@ def test_what_is_refused_changes_nothing(app: Flask, session: Session, made: Sho
     console = desk(app, made)
     start = console.open(PAGE)
     with unchanged():
-        refused = console.send(start, f"{PAGE}/drawer", opening_minor="ten")
-        assert (refused.status, "This is not an amount." in refused.text) == (422, True)
+        for amount in ("ten", "-5", "1.5", "NaN", "1e999", ""):
+            refused = console.send(start, f"{PAGE}/drawer", opening_minor=amount)
+            assert (refused.status, "This is not an amount." in refused.text) == (422, True), amount
     fresh = opened(console)
     with unchanged():
         refused = scanned(console, fresh, "NO-SUCH-THING")
@@ -117,8 +118,9 @@ def test_what_is_refused_changes_nothing(app: Flask, session: Session, made: Sho
         little = console.send(shown, f"{PAGE}/sale", received="1979")
         assert (little.status, "It is less than what is to be paid." in little.text) == (422, True)
         assert little.form(f"{PAGE}/sale")["fields"]["received"] == "1979"
-        changed = console.send(shown, f"{PAGE}/sale", told="1")
-        assert changed.message == "The total has changed. Tell the customer the new one."
+        for told in ("1", "9" * 5000, ""):
+            changed = console.send(shown, f"{PAGE}/sale", told=told)
+            assert changed.message == "The total has changed. Tell the customer the new one."
     drawer = console.open(f"{PAGE}/drawer")
     console.send(drawer, f"{PAGE}/drawer/closing", counted_minor="10000")
     with unchanged():
