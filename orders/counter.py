@@ -4,7 +4,7 @@ The API and the console both go through here. `begin` runs first in the transact
 (its answer). When the card network is down the handover stands: the settle job captures later with the same key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ Begin = Callable[[Session], None]
 def mark_ready(
     *,
     fulfillment_id: UUID,
+    lines: Mapping[UUID, int] | None = None,
     caller: Principal,
     now: datetime,
     begin: Begin | None = None,
@@ -34,7 +35,7 @@ def mark_ready(
     with db.transaction() as session:
         if begin is not None:
             begin(session)
-        ready = pickup.mark_ready(session, fulfillment_id=fulfillment_id, caller=caller, now=now)
+        ready = pickup.mark_ready(session, fulfillment_id=fulfillment_id, lines=lines, caller=caller, now=now)
         if end is not None:
             end(session, ready)
     _capture(ready["order_id"], actor=caller.actor, now=now)
@@ -47,6 +48,7 @@ def collect(
     proof: dict[str, str | None],
     tender: str | None,
     till: str | None = None,
+    lines: Mapping[UUID, int] | None = None,
     caller: Principal,
     now: datetime,
     begin: Begin | None = None,
@@ -62,7 +64,14 @@ def collect(
         if begin is not None:
             begin(session)
         handover = pickup.collect(
-            session, fulfillment_id=fulfillment_id, **proof, tender=tender, till=till, caller=caller, now=now
+            session,
+            fulfillment_id=fulfillment_id,
+            **proof,
+            lines=lines,
+            tender=tender,
+            till=till,
+            caller=caller,
+            now=now,
         )
         if end is not None:
             end(session, handover)

@@ -4,6 +4,7 @@ Every verb locks the order and the pickup first. Asking for the state that is al
 nothing (FAILURES 11); anything else that does not follow is refused with what would be legal.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from inventory import queries as stock_queries
 from inventory import reservations
-from orders import handover, payments, pickup_links, proofs, proxies, queries, shortfalls, tenders
+from orders import handover, parting, payments, pickup_links, proofs, proxies, queries, shortfalls, tenders
 from orders.fulfillment import IllegalTransition, require_step
 from orders.proofs import IDENTITY, WrongProof
 from orders.queries import pickups as pickup_queries
@@ -98,19 +99,30 @@ def start_picking(session: Session, *, fulfillment_id: UUID, caller: Principal, 
     return _pickup(session, locked.id)
 
 
-def mark_ready(session: Session, *, fulfillment_id: UUID, caller: Principal, now: datetime) -> dict[str, Any]:
-    """picking (or arrived at the store) -> ready: everything that is not missing is picked, the collect-by day is set, the code is issued and the customer is told.
+def mark_ready(
+    session: Session,
+    *,
+    fulfillment_id: UUID,
+    lines: Mapping[UUID, int] | None = None,
+    caller: Principal,
+    now: datetime,
+) -> dict[str, Any]:
+    """picking (or arrived at the store) -> ready: everything that is not missing is picked, the collect-by day is set, the
+    code is issued and the customer is told. With `lines`, only so many units of these lines are; the rest goes on being picked as
+    a pickup of its own (parting.py).
 
     Where cards are charged when ready, the capture is prepared here and made by `payments.capture` after the commit.
 
     Raises:
         NotFound: no such pickup, or another store's.
         IllegalTransition: it is not being picked.
-        GoodsMissing: some of what is to be handed over is not here; or all of it is missing.
+        GoodsMissing: some of what is to be handed over is not here; or all of it is missing. NotOfPickup.
     """
     locked = _lock(session, fulfillment_id, caller)
     if locked.state != "ready":
         require_step(locked.state, "ready", method=locked.method)
+        if lines is not None:
+            parting.keep_back(session, part_id=locked.id, taken=lines, actor=caller.actor, now=now)
         facts = ground.pickup_location(session, location=locked.location_id)
         if facts is None:
             raise NotFound
@@ -121,7 +133,6 @@ def mark_ready(session: Session, *, fulfillment_id: UUID, caller: Principal, now
         collect_by = stores.collect_by(facts, now)
         session.execute(_READY, {"id": locked.id, "now": now, "collect_by": collect_by})
         proofs.issue(session, locked=locked, now=now)
-
         pickup_links.make(session, fulfillment_id=locked.id, now=now)
         event = PickupReady(**pickup_queries.keys(locked), collect_by=collect_by.isoformat())
         outbox.publish(session, event, actor=caller.actor, now=now)
@@ -138,13 +149,15 @@ def collect(
     code: str | None = None,
     token: str | None = None,
     identity: str | None = None,
+    lines: Mapping[UUID, int] | None = None,
     tender: str | None = None,
     till: str | None = None,
     caller: Principal,
     now: datetime,
 ) -> Handover:
     """ready -> collected against exactly one proof: the short `code`, the QR `token`, or an `identity` check, whose
-    words are what staff looked at ("driving license").
+    words are what staff looked at ("driving license"). With `lines`, the customer takes only so many units of these lines; the
+    rest waits on as a pickup of its own, with a code of its own (parting.py).
 
     In one transaction: stock leaves, points are spent, what is due is recorded with the `tender` that was taken (cash,
     card_terminal), a card's capture is prepared, points are earned, the handover is announced.
@@ -156,6 +169,7 @@ def collect(
         AlreadyCollected, IllegalTransition: it is not waiting at the counter.
         CodeLocked, CodeMistyped: nothing was changed.
         TenderMissing, NothingDue: what is to be paid and what was taken do not fit; nothing was changed.
+        NotOfPickup: `lines` are not what is there; nothing was changed.
         TillUnknown, DrawerClosed: the named `till` cannot take it (`till.drawers.take`); nothing was changed.
     """
     locked = _lock(session, fulfillment_id, caller)
@@ -165,6 +179,8 @@ def collect(
     checked = proofs.check(session, locked=locked, code=code, token=token, identity=identity, now=now)
     if checked.refusal is not None:
         return Handover(_pickup(session, locked.id), checked.refusal)
+    if lines is not None:
+        parting.keep_back(session, part_id=locked.id, taken=lines, actor=caller.actor, now=now)
     _hand_over(session, locked, proof=checked.proof, tender=tender, till=till, caller=caller, now=now)
     proofs.spend(session, locked=locked, proxy_id=checked.proxy_id, now=now)
     proof = f"{IDENTITY}: {identity}" if identity else checked.proof

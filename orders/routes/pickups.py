@@ -17,6 +17,7 @@ from orders.schemas.pickups import (
     PickupProxySchema,
     PickupQuery,
     PickupSchema,
+    ReadyPickupSchema,
 )
 from retail.kernel.idempotency import Claim
 from retail.kernel.web import problems
@@ -49,6 +50,16 @@ def list_pickups(session: Any, call: Call, query: dict[str, Any]) -> Page:
     return Page.of(found, limit, lambda one: [one["ready_by"], one["id"]])
 
 
+def _units(lines: list[dict[str, Any]] | None) -> dict[UUID, int] | None:
+    """``{order line: units}``; a line that is named twice counts with both."""
+    if lines is None:
+        return None
+    units: dict[UUID, int] = {}
+    for line in lines:
+        units[line["order_line_id"]] = units.get(line["order_line_id"], 0) + line["quantity"]
+    return units
+
+
 def _moment(value: str | None) -> datetime | None:
     return None if value is None else datetime.fromisoformat(value)
 
@@ -65,11 +76,19 @@ def start_picking(session: Any, call: Call, pickup_id: UUID) -> dict[str, Any]:
     return pickup.start_picking(session, fulfillment_id=pickup_id, caller=call.principal, now=call.now)
 
 
-@blp.workflow("/pickups/<uuid:pickup_id>/ready", permission="pickups.work", answer=PickupSchema)
-def mark_ready(call: Call, claim: Claim, answer: Answer, pickup_id: UUID) -> dict[str, Any]:
-    """Everything is picked and waits at the counter: the customer gets her code. Doing it twice is once, one message."""
+@blp.workflow(
+    "/pickups/<uuid:pickup_id>/ready",
+    permission="pickups.work",
+    body=ReadyPickupSchema,
+    body_required=False,
+    answer=PickupSchema,
+)
+def mark_ready(call: Call, claim: Claim, answer: Answer, pickup_id: UUID, body: dict[str, Any]) -> dict[str, Any]:
+    """Everything is picked, or these `lines` are, and waits at the counter: the customer gets her code. Doing it twice is once,
+    one message."""
     return counter.mark_ready(
         fulfillment_id=pickup_id,
+        lines=_units(body["lines"]),
         caller=call.principal,
         now=call.now,
         begin=claim.begin,
@@ -96,12 +115,13 @@ def collect_pickup(call: Call, claim: Claim, answer: Answer, pickup_id: UUID, bo
             text = json.dumps(problems.body_of(refusal), ensure_ascii=False, default=str)
             claim.finish(session, refusal.status, text, {})
 
-    tender, till = body.pop("tender", None), body.pop("till", None)
+    tender, till, lines = body.pop("tender", None), body.pop("till", None), _units(body.pop("lines"))
     return counter.collect(
         fulfillment_id=pickup_id,
         proof=body,
         tender=tender,
         till=till,
+        lines=lines,
         caller=call.principal,
         now=call.now,
         begin=claim.begin,

@@ -1,5 +1,7 @@
 """Pickups on the wire."""
 
+from typing import Any
+
 import marshmallow as ma
 
 from orders.schemas.places import LOCATION_CODE, LocationNameSchema, money_field
@@ -28,6 +30,28 @@ class PickupQuery(PageQuery):
     q = ma.fields.String(validate=ma.validate.Length(1, 64), metadata={"description": "An order's reference"})
 
 
+class TakenLineSchema(ma.Schema):
+    """Units of a line."""
+
+    order_line_id = ma.fields.UUID(required=True)
+    quantity = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(1, limits.QUANTITY_PER_LINE))
+
+
+def _lines(description: str) -> ma.fields.List[Any]:
+    return ma.fields.List(
+        ma.fields.Nested(TakenLineSchema),
+        load_default=None,
+        validate=ma.validate.Length(1, limits.LINES_PER_ORDER),
+        metadata={"description": description},
+    )
+
+
+class ReadyPickupSchema(ma.Schema):
+    """What is ready; the body may be left out: everything."""
+
+    lines = _lines("Only these units; the rest goes on being picked as a pickup of its own")
+
+
 class CollectPickupSchema(ma.Schema):
     """The proof (exactly one of code, token, identity) and, when something is due, the tender that was taken."""
 
@@ -39,6 +63,7 @@ class CollectPickupSchema(ma.Schema):
         validate=ma.validate.Length(1, limits.TILL_CODE_CHARACTERS),
         metadata={"description": "The register that took it; cash goes into its open drawer"},
     )
+    lines = _lines("Only these units; the rest waits on as a pickup of its own, with a code of its own")
 
 
 class PickupLineSchema(ma.Schema):

@@ -212,6 +212,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         permission: str,
         answer: type[ma.Schema],
         body: type[ma.Schema] | None = None,
+        body_required: bool = True,
         status: int = 200,
         idempotent: bool = True,
     ) -> Callable[[View], View]:
@@ -229,7 +230,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
             def endpoint(**path: Any) -> Response:
                 call = begin_call(permission)
                 if body_schema is not None:
-                    path["body"] = load_body(body_schema)
+                    path["body"] = load_body(body_schema, required=body_required)
                 if not idempotent:
                     result = view(call=call, **path)
                     return _response(dump(answer_schema, result), status, _headers(result))
@@ -249,7 +250,13 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
                 return _response(text, status, headers)
 
             self._describe(
-                endpoint, status, answer_schema, permission=permission, body=body_schema, idempotent=idempotent
+                endpoint,
+                status,
+                answer_schema,
+                permission=permission,
+                body=body_schema,
+                body_required=body_required,
+                idempotent=idempotent,
             )
             self.add_url_rule(rule, view.__name__, endpoint, methods=["POST"])
             return view
