@@ -21,7 +21,7 @@ from deploy.demo.assortment import families
 from deploy.demo.past import Past, Store
 from inventory import stock
 from loyalty import ledger
-from orders import shipping_fees
+from orders import shipping_fees, till
 from orders.sourcing import policy
 from orders.sourcing.rules import DEFAULT_CHAIN
 from retail import catalog, clients, customers, issuer, queries, setup, staff, stores
@@ -166,7 +166,7 @@ def _staff(session: Session, located: Mapping[str, UUID], opened: datetime) -> d
 
 
 def _clients(session: Session, located: Mapping[str, UUID], opened: datetime) -> dict[str, Principal]:
-    """Storefronts, the app, and a till per store; returns the tills."""
+    """Storefronts, the app, and a till per store with its register for people; returns the tills."""
     tills = {}
     for client in people.CLIENTS:
         location_id = located[client.store] if client.store else None
@@ -174,6 +174,8 @@ def _clients(session: Session, located: Mapping[str, UUID], opened: datetime) ->
         facts["location_id"] = location_id
         client_id = clients.create(session, caller=OPERATOR, facts=facts, now=opened)
         if client.store and location_id:
+            code = f"{client.store}-1"
+            till.create(session, code=code, name="レジ1", location=client.store, caller=OPERATOR, now=opened)
             tills[client.store] = Principal(
                 CLIENT,
                 client_id,

@@ -35,6 +35,7 @@ COUNTS = {
     "staff": 8,
     "api_client": 6,
     "order": 103,
+    "till": 3,
 }
 
 
