@@ -4,7 +4,7 @@ The API and the console both go through here. `begin` runs first in the transact
 (its answer). When the card network is down the handover stands: the settle job captures later with the same key.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
-from orders import payments, pickup
+from orders import payments, picking, pickup
+from orders.picking import Confirmed
 from orders.pickup import Handover
 from retail.kernel import db
 from retail.kernel.auth import Principal
@@ -79,6 +80,27 @@ def collect(
         raise handover.refusal
     _capture(handover.pickup["order_id"], actor=caller.actor, now=now)
     return handover.pickup
+
+
+def confirm_picked(
+    *,
+    list_id: UUID,
+    lines: Sequence[Confirmed],
+    caller: Principal,
+    now: datetime,
+    begin: Begin | None = None,
+    end: Callable[[Session, dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """`picking.confirm`, then the captures of what is ready by it. Returns the list; raises as it does."""
+    with db.transaction() as session:
+        if begin is not None:
+            begin(session)
+        found, ready = picking.confirm(session, list_id=list_id, lines=lines, caller=caller, now=now)
+        if end is not None:
+            end(session, found)
+    for order_id in ready:
+        _capture(order_id, actor=caller.actor, now=now)
+    return found
 
 
 def _capture(order_id: UUID, *, actor: str, now: datetime) -> None:

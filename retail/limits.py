@@ -6,6 +6,7 @@ could lose by it. Body size, page size and key length are the plumbing's (`kerne
 
 # Orders and carts
 LINES_PER_ORDER = 100
+PARTS_PER_PICK_LIST = 50
 QUANTITY_PER_LINE = 9999
 OPEN_CARTS_PER_OWNER = 50
 ORIGINAL_MINUTES = 10  # how long whoever issued a document is shown the original; then it is a copy

@@ -8,6 +8,7 @@ from orders.models.gift_cards import GiftCard, GiftCardEntry, PaymentMethod
 from orders.models.order import Fulfillment, FulfillmentLine, Order, OrderLine, PickupCode
 from orders.models.parcels import Parcel, ParcelLine
 from orders.models.payment import Payment, PaymentEntry, Refund, RefundLine, WebhookInbox
+from orders.models.pick_lists import PickList, PickListPart
 from orders.models.promotions import Coupon, CouponUse, Promotion
 from orders.models.proofs import PickupArrival, PickupLink, PickupProxy
 from orders.models.returns import (
@@ -50,6 +51,8 @@ __all__ = [
     "Payment",
     "PaymentEntry",
     "PaymentMethod",
+    "PickList",
+    "PickListPart",
     "PickupArrival",
     "PickupCode",
     "PickupLink",

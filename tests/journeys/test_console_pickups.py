@@ -333,3 +333,14 @@ def test_another_stores_counter_does_not_see_it(app: Flask, api: Any, session: S
         assert stranger.post(f"/console/pickups/{part(order)}/{what}", **sent).status == 404
     assert world(session) == before
     assert shown.status == 200
+
+
+def test_a_pick_list_on_paper(session: Session, app: Flask, api: Any, made: Shop) -> None:
+    order = place(api, made)
+    body = {"location": made.store.code}
+    found = api(made.associate).post("/pick-lists", key="list", json=body).json
+    page = counter(app, made).open(f"/console/pick-lists/{found['id']}")
+    assert page.status == 200
+    assert order["reference"] in page.text
+    assert made.tea.sku in page.text
+    assert Console(app, made.stranger.token).open(f"/console/pick-lists/{found['id']}").status == 404
