@@ -31,6 +31,7 @@ SHOWN = 200
 AT_COUNTER = ("pickup", "ship_to_store")
 OVER = ("collected", "expired", "cancelled")
 STORES = 500
+PART = "part-"  # a field per line: how many of it are ready, or taken
 TYPED_CODE_CHARACTERS = 20  # spaces and hyphens included; a scanned token is longer
 TENDERS = {"cash": N_("Cash"), "card_terminal": N_("Card terminal")}
 STATES = {
@@ -205,6 +206,7 @@ def mark_ready(call: Call, form: dict[str, str], claim: Claim, pickup_id: UUID) 
     """Everything is picked: the customer is told."""
     found = counter.mark_ready(
         fulfillment_id=pickup_id,
+        lines=_part_of(form),
         caller=call.principal,
         now=call.now,
         begin=claim.begin,
@@ -218,6 +220,7 @@ def collect(call: Call, form: dict[str, str], claim: Claim, pickup_id: UUID) -> 
     """Hand over against a code, a scanned token, or an identity check."""
     body = CollectPickupSchema().load(_proof(form))
     tender = body.pop("tender", None)
+    body.pop("lines")
 
     def end(session: Session, handover: Handover) -> None:
         settle(claim, session, _target(handover.pickup, form, "collected"), handover.refusal)
@@ -226,6 +229,7 @@ def collect(call: Call, form: dict[str, str], claim: Claim, pickup_id: UUID) -> 
         fulfillment_id=pickup_id,
         proof=body,
         tender=tender,
+        lines=_part_of(form),
         caller=call.principal,
         now=call.now,
         begin=claim.begin,
@@ -239,6 +243,22 @@ def reissue_code(session: Session, call: Call, form: dict[str, str], pickup_id: 
     """A new code for somebody who lost hers."""
     found = pickup.reissue_code(session, fulfillment_id=pickup_id, caller=call.principal, now=call.now)
     return _target(found, form, "code")
+
+
+def _part_of(form: Mapping[str, str]) -> dict[UUID, int] | None:
+    """The units that somebody chose, ``{order line: units}``; None: nobody chose, so all of them.
+
+    Raises:
+        Invalid: a number is none.
+    """
+    if not form.get("only_part"):
+        return None
+    typed = {name.removeprefix(PART): value for name, value in form.items() if name.startswith(PART)}
+    try:
+        chosen = {UUID(line): int(value or 0) for line, value in typed.items()}
+    except ValueError:
+        raise Invalid(errors=[{"field": "part", "code": "invalid", "detail": N_("Say how many of each.")}]) from None
+    return {line: units for line, units in chosen.items() if units}
 
 
 def _proof(form: Mapping[str, str]) -> dict[str, str]:

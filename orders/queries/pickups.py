@@ -26,10 +26,11 @@ PICKUP_SQL = f"""
                FROM pickup_code AS k WHERE k.fulfillment_id = f.id AND k.used_at IS NULL AND f.state = 'ready'),
       'proxies', {PROXIES_SQL}, 'arrival', {ARRIVAL_SQL},
       'lines', coalesce((SELECT json_agg(json_build_object(
-          'order_line_id', l.id, 'position', l.position, 'sku', l.sku, 'title', l.title, 'quantity', fl.quantity,
+          'order_line_id', l.id, 'position', l.position, 'sku', l.sku, 'title', l.title,
+          'quantity', CASE WHEN f.state IN ('expired', 'cancelled') THEN fl.quantity ELSE fl.quantity - fl.cancelled END,
           'picked', fl.picked, 'collected', fl.collected, 'short', fl.short) ORDER BY l.position)
         FROM fulfillment_line AS fl JOIN order_line AS l ON l.id = fl.order_line_id
-        WHERE fl.fulfillment_id = f.id), '[]'))"""  # noqa: S608  (constants)
+        WHERE fl.fulfillment_id = f.id AND (f.state IN ('expired', 'cancelled') OR fl.quantity > fl.cancelled)), '[]'))"""  # noqa: S608  (constants)
 AT_COUNTER = ("allocated", "picking", "arrived", "ready")
 _AT_COUNTER = "f.state IN ('allocated', 'picking', 'arrived', 'ready')"
 _HERE = """

@@ -98,7 +98,7 @@ def test_what_is_missing_is_noted_and_decided(
     log_in(desk, "taro")
     desk.goto(f"/console/pickups/{part}")
     desk.locator("summary", has_text="不足を記録").click()
-    desk.locator("input[type=number]").fill("1")
+    desk.locator("input[name^=short-]").fill("1")
     check(desk)
     follow(desk.get_by_role("button", name="不足として記録する"))
     expect(desk.get_by_role("status")).to_have_text("不足として記録しました。続いて対応を選んでください。")

@@ -344,3 +344,21 @@ def test_a_pick_list_on_paper(session: Session, app: Flask, api: Any, made: Shop
     assert order["reference"] in page.text
     assert made.tea.sku in page.text
     assert Console(app, made.stranger.token).open(f"/console/pick-lists/{found['id']}").status == 404
+
+
+def test_a_part_is_handed_over_and_the_rest_waits(app: Flask, api: Any, session: Session, made: Shop) -> None:
+    order = place(api, made)
+    pickup_id, line = part(order), order["lines"][0]["id"]
+    console = counter(app, made)
+    to_ready(console, made, pickup_id)
+    shown = console.open(f"/console/pickups/{pickup_id}")
+    assert "Hand over only a part" in shown.text
+    form = {"proof": "code", "code": code_of(pickup_id)[0], "tender": "cash", "only_part": "1"}
+    before = world(session)
+    nothing = console.send(shown, f"/console/pickups/{pickup_id}/collection", **form, **{f"part-{line}": "x"})
+    assert "Say how many of each." in nothing.text
+    assert world(session) == before
+    done = console.send(shown, f"/console/pickups/{pickup_id}/collection", **form, **{f"part-{line}": "1"})
+    assert done.notice, done.text
+    states = session.execute(sa.text("SELECT state FROM fulfillment ORDER BY id")).scalars().all()
+    assert list(states) == ["collected", "ready"]
