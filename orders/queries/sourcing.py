@@ -15,7 +15,8 @@ from retail.queries import LocationFacts
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """A location with what the rules ask about. `open_orders`: fulfillments whose goods are still to be picked there."""
+    """A location with what the rules ask about. `open_orders`: fulfillments whose goods are still to be picked there, counted only
+    where there is a capacity."""
 
     place: LocationFacts
     ship_enabled: bool
@@ -23,7 +24,7 @@ class SiteFacts:
     priority: int
     latitude: float | None
     longitude: float | None
-    open_orders: int
+    open_orders: int | None
 
 
 _SITES = Hot(
@@ -34,10 +35,11 @@ _SITES = Hot(
             FROM location_hours WHERE location_id = l.id) AS hours,
            (SELECT json_agg(json_build_array(on_day, opens, closes) ORDER BY on_day)
             FROM location_holiday WHERE location_id = l.id) AS holidays,
-           (SELECT count(*) FROM fulfillment AS f
-            WHERE f.location_id = l.id AND f.source_location_id IS NULL AND f.state IN ('allocated', 'picking'))
-           + (SELECT count(*) FROM fulfillment AS f
-              WHERE f.source_location_id = l.id AND f.state IN ('allocated', 'picking')) AS open_orders
+           CASE WHEN l.pick_capacity IS NOT NULL THEN
+               (SELECT count(*) FROM fulfillment AS f
+                WHERE f.location_id = l.id AND f.source_location_id IS NULL AND f.state IN ('allocated', 'picking'))
+               + (SELECT count(*) FROM fulfillment AS f
+                  WHERE f.source_location_id = l.id AND f.state IN ('allocated', 'picking')) END AS open_orders
     FROM location AS l WHERE l.id = ANY(CAST((SELECT CAST(:ids AS uuid[])) AS uuid[])) ORDER BY l.code
     """
 )

@@ -103,7 +103,9 @@ class SourcingPlaceSchema(ma.Schema):
 
     location = ma.fields.String(required=True)
     excluded = ma.fields.String(required=True, allow_none=True)
-    open_orders = ma.fields.Integer(required=True)
+    open_orders = ma.fields.Integer(
+        required=True, allow_none=True, metadata={"description": "Counted only where there is a capacity"}
+    )
     capacity = ma.fields.Integer(required=True, allow_none=True)
     priority = ma.fields.Integer(required=True)
     available = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.Integer(), required=True)

@@ -170,7 +170,7 @@ def _excluded(facts: SiteFacts, only: Collection[UUID] | None) -> str | None:
         return None if facts.place.id in only else NO_SHIPPING
     if not facts.ship_enabled:
         return NO_SHIPPING
-    return FULL if facts.capacity is not None and facts.open_orders >= facts.capacity else None
+    return FULL if facts.capacity is not None and (facts.open_orders or 0) >= facts.capacity else None
 
 
 def _site(facts: SiteFacts, goal: Coordinates | None, now: datetime) -> Site:
@@ -181,7 +181,7 @@ def _site(facts: SiteFacts, goal: Coordinates | None, now: datetime) -> Site:
         name=facts.place.name,
         name_ja=facts.place.name_ja,
         zone=facts.place.zone,
-        open_orders=facts.open_orders,
+        open_orders=facts.open_orders or 0,
         capacity=facts.capacity,
         priority=facts.priority,
         opens_in_hours=_opens_in(facts.place, now),
