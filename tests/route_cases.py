@@ -33,6 +33,7 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/api/v1/me/gift-cards"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/payment-methods"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/points"): {"invalid": _NOTHING_GIVEN},
+    ("GET", "/api/v1/sourcing-policy"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/substitutes/<string:token>"): {"forbidden": _BY_LINK},
     ("POST", "/api/v1/substitutes/<string:token>/answer"): {"forbidden": _BY_LINK},
     ("POST", "/api/v1/campaigns"): {"conflict": "campaigns stand beside each other"},

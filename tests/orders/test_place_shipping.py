@@ -284,6 +284,7 @@ def test_who_sets_the_policy_and_the_rates(session: Session, api: Api, unchanged
         "/shipping-rates/JPY/JP/all", json=rate | {"amount_minor": 600}, headers={"If-Match": '"1"'}
     )
     assert (dearer.json["version"], dearer.json["amount"]) == (2, yen(600))
+    assert api(admin).get("/shipping-rates/JPY/JP/all").json == dearer.json
     listed = api(admin).get("/shipping-rates").json["items"]
     assert [(one["country"], one["amount"]) for one in listed] == [("JP", yen(600))]
     assert api(admin).get("/shipping-rates?limit=x").status_code == 422
