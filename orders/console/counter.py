@@ -1,6 +1,6 @@
 """The pickup counter: what is to be picked, what waits, and the handover against a proof. The API with templates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,12 @@ from flask import Blueprint, redirect, request
 from sqlalchemy.orm import Session
 
 from orders import counter, curbside, ownership, pickup, proofs, queries, resolution
+from orders.console import places
 from orders.pickup import Handover
 from orders.schemas.pickups import CollectPickupSchema
 from orders.tenders import AT_THE_TILL
 from retail import limits
-from retail import queries as ground
 from retail.kernel import db, i18n
-from retail.kernel.auth import Principal
 from retail.kernel.errors import Invalid, NotFound
 from retail.kernel.i18n import N_
 from retail.kernel.idempotency import Claim
@@ -30,7 +29,6 @@ i18n.add(HERE / "translations")
 SHOWN = 200
 AT_COUNTER = ("pickup", "ship_to_store")
 OVER = ("collected", "expired", "cancelled")
-STORES = 500
 PART = "part-"  # a field per line: how many of it are ready, or taken
 TYPED_CODE_CHARACTERS = 20  # spaces and hyphens included; a scanned token is longer
 TENDERS = {"cash": N_("Cash"), "card_terminal": N_("Card terminal")}
@@ -117,8 +115,8 @@ class PickupNotFound(NotFound):
 @pages.page("", permission="pickups.read")
 def counter_list(session: Session, call: Call) -> Any:
     """The counter of one store: who stands before it, then late first, then today's, then what waits for its customer."""
-    stores = _stores(session, call.principal)
-    store = _chosen(stores, request.values.get("store"))
+    stores = places.places_of(session, call.principal, pickup=True)
+    store = places.chosen(stores, request.values.get("store"))
     found: list[dict[str, Any]] = []
     outside: list[dict[str, Any]] = []
     if store is not None:
@@ -276,30 +274,6 @@ def _proof(form: Mapping[str, str]) -> dict[str, str]:
     if not typed:
         raise Invalid(errors=[{"field": "code", "code": "required", "detail": N_("Type or scan the customer's code.")}])
     return body | ({"token": typed} if len(typed) > TYPED_CODE_CHARACTERS else {"code": typed})
-
-
-def _stores(session: Session, caller: Principal) -> list[dict[str, Any]]:
-    """The stores whose counter this person may see, by name."""
-    if caller.locations is None:
-        listed = ground.list_locations(session, kind=None, pickup=True, after=None, limit=STORES)
-        return [{name: one[name] for name in ("code", "name", "name_ja", "zone")} for one in listed]
-    named = ground.locations_by_id(session, location_ids=sorted(caller.locations)).values()
-    stores = [{"code": one.code, "name": one.name, "name_ja": one.name_ja, "zone": one.zone} for one in named]
-    return sorted(stores, key=lambda one: str(one["name"]))
-
-
-def _chosen(stores: Sequence[dict[str, Any]], code: str | None) -> dict[str, Any] | None:
-    """The store asked for, else the first.
-
-    Raises:
-        NotFound: the store asked for is not this person's.
-    """
-    if not code:
-        return stores[0] if stores else None
-    for store in stores:
-        if store["code"] == code:
-            return store
-    raise NotFound
 
 
 def _for_counter(found: dict[str, Any], now: datetime) -> dict[str, Any]:

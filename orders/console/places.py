@@ -14,10 +14,11 @@ MOST = 500
 DIGITS = 7
 
 
-def places_of(session: Session, caller: Principal) -> list[dict[str, Any]]:
-    """The locations at which this person may act, by name: code, name, name_ja, zone."""
+def places_of(session: Session, caller: Principal, *, pickup: bool | None = None) -> list[dict[str, Any]]:
+    """The locations at which this person may act, by name: code, name, name_ja, zone. `pickup`: of those who may act
+    everywhere, only the ones with (or without) pickup."""
     if caller.locations is None:
-        listed = ground.list_locations(session, kind=None, pickup=None, after=None, limit=MOST)
+        listed = ground.list_locations(session, kind=None, pickup=pickup, after=None, limit=MOST)
         return [{name: one[name] for name in ("code", "name", "name_ja", "zone")} for one in listed]
     named = ground.locations_by_id(session, location_ids=sorted(caller.locations)).values()
     places = [{"code": one.code, "name": one.name, "name_ja": one.name_ja, "zone": one.zone} for one in named]
