@@ -151,7 +151,7 @@ def _owners() -> list[tuple[str, dict[str, str]]]:
     at = f"'{datetime.now(UTC).isoformat()}'"
     limits = {"open_limit": "51", "past_limit": "21", "limit": "20"}
     return [
-        (loyalty_queries._POINTS.text, {"now": f"CAST({at} AS timestamptz)"}),
+        (loyalty_queries.ledger._POINTS.text, {"now": f"CAST({at} AS timestamptz)"}),
         (order_queries._FOR_CUSTOMER.text, limits),
         (order_queries._RETURNS.text, limits),
     ]

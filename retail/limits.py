@@ -31,6 +31,23 @@ USES_PER_COUPON = 1_000_000_000
 NAMES_PER_PROMOTION = 1000  # of SKUs, of categories, of channels, of locations
 STEPS_PER_PROMOTION = 20
 
+# Loyalty
+POINTS_PER_EARNING = 1_000_000_000  # what one transaction may credit; the columns hold nine billion times that
+RULES = 500
+NAMES_PER_RULE = 1000  # of SKUs, of categories, of channels, of locations, of tiers
+TIERS = 20
+GOODWILL_POINTS = 1_000  # in one gift, by whoever may give; more waits for points.approve
+GOODWILL_POINTS_PER_CUSTOMER = 3_000  # given so in GOODWILL_DAYS, to one member by all; more waits too
+GOODWILL_DAYS = 30
+TRANSFER_POINTS_LEAST = 1
+TRANSFER_POINTS_PER_DAY = 10_000  # what one member may give away, and may receive, in 24 hours
+TRANSFERS_PER_DAY = 10
+MEMBER_TOKEN_SECONDS = 30  # how long one rotating token is shown; the one before it still counts
+MEMBER_LOOKUPS = 60  # by phone, email or card, per caller, in MEMBER_LOOKUP_SECONDS
+MEMBER_LOOKUP_SECONDS = 900
+REFERRALS_PER_MONTH = 10  # rewarded, of one referrer
+REMIND_EXPIRY_DAYS = 30  # before points run out
+
 # Stock
 SKUS_PER_AVAILABILITY = 100
 LOCATIONS_PER_AVAILABILITY = 500

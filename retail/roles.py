@@ -32,7 +32,13 @@ PERMISSIONS = frozenset(
         "pickups.move",
         "pickups.expire",
         "shortfalls.resolve",
+        "customers.merge",
+        "members.work",
+        "points.approve",
+        "points.block",
+        "points.give",
         "points.read",
+        "points.rules",
         "returns.approve",
         "returns.policy",
         "returns.work",
@@ -47,6 +53,7 @@ PERMISSIONS = frozenset(
 CUSTOMER_PERMISSIONS = frozenset(
     {"me", "carts.write", "orders.place", "catalog.read", "stores.read", "stock.read", "pickups.move"}
 )
+# members.work is looking members up and enrolling them; points.give gives goodwill within one's cap, points.approve above it.
 # stock.work is what everybody in a store does (receive, ship and take in transfers, enter counts, set damaged goods aside);
 # stock.write also changes numbers, limits and rules; stock.approve lets a large difference of a count through.
 GRANTABLE = PERMISSIONS - {"me"}  # `me` is what only a customer has
@@ -56,7 +63,16 @@ _RESOLVE = frozenset({"pickups.read", "pickups.move", "shortfalls.resolve"})
 _ASSOCIATE = (
     _LOOK
     | _RESOLVE
-    | {"pickups.work", "carts.write", "orders.place", "till.sell", "stock.work", "returns.work", "documents.issue"}
+    | {
+        "members.work",
+        "pickups.work",
+        "carts.write",
+        "orders.place",
+        "till.sell",
+        "stock.work",
+        "returns.work",
+        "documents.issue",
+    }
 )
 _AGENT = (
     _LOOK
@@ -65,9 +81,11 @@ _AGENT = (
         "customers.read",
         "customers.write",
         "documents.issue",
+        "members.work",
         "orders.cancel",
         "orders.change",
         "orders.refund",
+        "points.give",
         "returns.approve",
         "support.read",
         "support.write",
@@ -90,7 +108,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         "till.manage",
     },
     "agent": _AGENT,
-    "supervisor": _AGENT | {"deliveries.manage", "gift_cards.write", "orders.goodwill"},
+    "supervisor": _AGENT
+    | {"customers.merge", "deliveries.manage", "gift_cards.write", "orders.goodwill", "points.approve", "points.block"},
     "analyst": _LOOK,
     "admin": GRANTABLE,
 }

@@ -4,6 +4,23 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar
 
+from retail.events.loyalty import (
+    CustomersMerged,
+    CustomersUnmerged,
+    EarningRuleChanged,
+    GoodwillAsked,
+    GoodwillDecided,
+    MemberBlockedOrNot,
+    MemberEnrolled,
+    PointsClawedBack,
+    PointsEarned,
+    PointsExpiring,
+    PointsTransferred,
+    ReferralDecided,
+    ReferralMade,
+    TierChanged,
+    TierProgramChanged,
+)
 from retail.events.orders import (
     CouponsChanged,
     DocumentIssued,
@@ -86,16 +103,23 @@ __all__ = [
     "CouponsChanged",
     "CustomerChanged",
     "CustomerRegistered",
+    "CustomersMerged",
+    "CustomersUnmerged",
     "DocumentIssued",
+    "EarningRuleChanged",
     "Event",
     "GiftCardAdjusted",
     "GiftCardBlockedOrNot",
     "GiftCardIssued",
+    "GoodwillAsked",
+    "GoodwillDecided",
     "IdentityLinked",
     "IdentityUnlinked",
     "InboundShipmentChanged",
     "LocationChanged",
     "LoginCodeRequested",
+    "MemberBlockedOrNot",
+    "MemberEnrolled",
     "OrderCancelled",
     "OrderChanged",
     "OrderClaimed",
@@ -123,10 +147,15 @@ __all__ = [
     "PickupReady",
     "PickupReminded",
     "PickupShort",
+    "PointsClawedBack",
     "PointsEarned",
+    "PointsExpiring",
+    "PointsTransferred",
     "PricesSet",
     "ProductChanged",
     "PromotionChanged",
+    "ReferralDecided",
+    "ReferralMade",
     "ReturnApproved",
     "ReturnClosed",
     "ReturnEvent",
@@ -154,6 +183,8 @@ __all__ = [
     "SubstituteAnswered",
     "SubstituteProposed",
     "SupplyPolicyChanged",
+    "TierChanged",
+    "TierProgramChanged",
     "TransferChanged",
 ]
 
@@ -183,16 +214,6 @@ class PickupCodeIssued(PickupEvent):
     """A new code replaced the old one."""
 
     rotation: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PointsEarned(Event):
-    """Points were credited for an order."""
-
-    aggregate: ClassVar[str] = "order_id"
-    customer_id: uuid.UUID
-    order_id: uuid.UUID | None
-    points: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

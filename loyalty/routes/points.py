@@ -6,13 +6,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from loyalty import queries
-from loyalty.schemas import PointsEntryPageSchema, PointsSchema
+from loyalty.schemas.points import PointsEntryPageSchema, PointsSchema
 from retail.kernel.errors import Forbidden
 from retail.kernel.web import ApiBlueprint, Call, Page, decode_cursor
 from retail.kernel.web.cursor import PageQuery
 
 points = ApiBlueprint("points", __name__, url_prefix="/api/v1", description="Points: balances and their ledger")
-BLUEPRINTS: list[ApiBlueprint] = [points]
 
 
 @points.read("/me/points", permission="me", answer=PointsSchema)

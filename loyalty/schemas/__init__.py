@@ -1,0 +1,1 @@
+"""What points, rules, tiers and members look like as JSON."""
