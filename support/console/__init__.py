@@ -1,0 +1,10 @@
+"""The agent desk: one search box, the customer seen whole, and what may be done for her there."""
+
+from flask import Blueprint
+
+from support.console import frame, order_actions, seen
+
+BLUEPRINTS: list[Blueprint] = [frame.pages]
+
+# imported for the pages they add
+__all__ = ["BLUEPRINTS", "order_actions", "seen"]
