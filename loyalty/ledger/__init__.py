@@ -30,7 +30,8 @@ Locks are taken hold -> account -> lots; take stock locks before calling in here
 """
 
 from loyalty.ledger.books import KeyReused
-from loyalty.ledger.earned import claw_back, earn, expire_due
+from loyalty.ledger.earned import claw_back, earn
+from loyalty.ledger.expiring import expire_due
 from loyalty.ledger.holds import HoldExists, InsufficientPoints, burn, hold, refund, release
 from loyalty.ledger.sold import Sold, settle_sold
 
