@@ -1,6 +1,6 @@
-"""What this package does when the time comes: book the points that have expired."""
+"""What this package does when the time comes: book the points that have expired, forget the tokens that tills have seen."""
 
-from loyalty import ledger
+from loyalty import cards, ledger
 from retail.kernel import clock, db
 from retail.kernel.worker import Job
 
@@ -19,4 +19,13 @@ def expire_points() -> int:
         expired += count
 
 
-JOBS: list[Job] = [Job("loyalty.expire_points", expire_points, EXPIRE_EVERY_SECONDS)]
+def forget_tokens() -> int:
+    """Delete uses of members' tokens that ran out long ago; returns how many."""
+    with db.transaction() as session:
+        return cards.forget_old(session, now=clock.now())
+
+
+JOBS: list[Job] = [
+    Job("loyalty.expire_points", expire_points, EXPIRE_EVERY_SECONDS),
+    Job("loyalty.forget_tokens", forget_tokens, EXPIRE_EVERY_SECONDS),
+]

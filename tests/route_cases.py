@@ -30,6 +30,7 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("DELETE", "/api/v1/me/payment-methods/<uuid:method_id>"): {"conflict": _TWICE},
     ("DELETE", "/api/v1/variants/<path:sku>/barcodes/<path:barcode>"): {"conflict": _TWICE},
     ("GET", "/api/v1/me"): {"invalid": _NOTHING_GIVEN},
+    ("GET", "/api/v1/me/card/qr.svg"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/gift-cards"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/payment-methods"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/points"): {"invalid": _NOTHING_GIVEN},

@@ -1,6 +1,6 @@
-"""The API of points."""
+"""The API of points and members."""
 
-from loyalty.routes import points
+from loyalty.routes import members, points
 from retail.kernel.web import ApiBlueprint
 
-BLUEPRINTS: list[ApiBlueprint] = [points.points]
+BLUEPRINTS: list[ApiBlueprint] = [points.points, members.members]

@@ -272,6 +272,12 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no t
         described["requestBody"] = {"required": True, "content": {name: {"schema": {}} for name in media_types}}
         described["responses"] |= {code: {"$ref": "#/components/responses/Problem"} for code in ("413", "415")}
 
+    def describe_picture(self, endpoint: View, media_type: str, *, permission: str) -> None:
+        """Document a route of kernel.web.pictures."""
+        self._describe(endpoint, 200, None, permission=permission)
+        content = {media_type: {"schema": {"type": "string"}}}
+        endpoint._apidoc["manual_doc"]["responses"]["200"] = {"description": "Done", "content": content}  # type: ignore[attr-defined]
+
     def _describe(
         self,
         endpoint: View,
