@@ -154,11 +154,13 @@ class ContextNextExpirySchema(ma.Schema):
 
 
 class ContextPointsSchema(ma.Schema):
-    """Points: spendable, put aside by open orders, owed after a claw-back."""
+    """Points: spendable, spendable later, put aside by open orders, owed after a claw-back; active or blocked."""
 
     available = ma.fields.Integer(required=True)
+    pending = ma.fields.Integer(required=True)
     held = ma.fields.Integer(required=True)
     owed = ma.fields.Integer(required=True)
+    state = ma.fields.String(required=True)
     lots_open = ma.fields.Integer(required=True)
     next_expiry = ma.fields.Nested(ContextNextExpirySchema, required=True, allow_none=True)
 

@@ -14,9 +14,9 @@ from retail.kernel.hot import Hot
 # when somebody changed the account, and so perhaps its lots, after the statement began. {customer} names whose account.
 LOCKED_ACCOUNT = """
     account AS (
-        SELECT customer_id, ctid AS version FROM points_account WHERE customer_id = {customer} FOR NO KEY UPDATE
+        SELECT customer_id, ctid AS version, state FROM points_account WHERE customer_id = {customer} FOR NO KEY UPDATE
     ), fresh AS (
-        SELECT seen.customer_id
+        SELECT seen.customer_id, seen.state
         FROM points_account AS seen JOIN account ON account.customer_id = seen.customer_id AND account.version = seen.ctid
     )"""
 STALE = "(EXISTS (SELECT FROM account) AND NOT EXISTS (SELECT FROM fresh)) AS stale"
@@ -29,10 +29,15 @@ class KeyReused(Conflict):
 
 
 def run_fresh(session: Session, *, statement: Hot, params: Mapping[str, Any]) -> Any:
-    """Run a statement that ends in one row with `stale`, a second time if it had waited behind somebody's change."""
-    row = statement.run(session, params).one()
-    # The lock is held now, so the second run cannot be stale.
-    return statement.run(session, params).one() if row.stale else row
+    """Run a statement that ends in one row with `stale`, again as long as it had waited behind somebody's change.
+
+    What it locked it keeps, so the second run is stale only when it now needs another account (its member was merged
+    meanwhile), and that one was changed too.
+    """
+    while True:
+        row = statement.run(session, params).one()
+        if not row.stale:
+            return row
 
 
 def booked_before(session: Session, *, key: str, kind: str, order_id: uuid.UUID | None) -> int | None:

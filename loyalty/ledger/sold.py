@@ -1,9 +1,10 @@
-"""Points of sales that have happened already: spent as far as they go, and earned once. A whole batch in four statements."""
+"""Points of sales that have happened already: spent as far as they go, and earned once. A whole batch in two statements,
+under its members' locks."""
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,34 +12,33 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import earning
+from loyalty.ledger.granting import Grant, Reason, lots_of
+from loyalty.ledger.members import ACTIVE, Member
 from retail.events import PointsEarned
 from retail.kernel import outbox
 from retail.kernel.ids import new_id
 
+_Side = tuple[str, uuid.UUID | None, int]  # account, lot, points
+
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """One order: points (>= 0) that it wants to spend and those that it earns, under `key`."""
+    """One order: points (>= 0) that it wants to spend and those that it earns, under `key`.
+
+    `grants` are the lots it earns (none: one that lasts `earning.LOT_DAYS`), `reasons` explain all of them, `spend_minor`
+    counts towards the member's tier.
+    """
 
     customer_id: uuid.UUID
     order_id: uuid.UUID
     spend: int
     earn: int
     key: str
+    grants: Sequence[Grant] = ()
+    reasons: Sequence[Reason] = ()
+    spend_minor: int = 0
 
 
-_OPEN = text(
-    """
-    INSERT INTO points_account (customer_id, opened_at)
-    SELECT id, :now FROM unnest(CAST(:customers AS uuid[])) AS id ORDER BY id ON CONFLICT (customer_id) DO NOTHING
-    """
-)
-_LOCK = text(
-    """
-    SELECT customer_id, owed FROM points_account WHERE customer_id = ANY(CAST(:customers AS uuid[]))
-    ORDER BY customer_id FOR NO KEY UPDATE
-    """
-)
 # In a statement of its own, under the locks: lots as they are now.
 _LOTS = text(
     """
@@ -55,7 +55,8 @@ _WRITE = text(
         SELECT * FROM json_to_recordset(CAST(:slices AS json)) AS s (hold_id uuid, lot_id uuid, points bigint)
     ), earned AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:earned AS json)) AS e (
-            id uuid, customer_id uuid, order_id uuid, key text, points bigint, netted bigint, lot_id uuid)
+            id uuid, customer_id uuid, member_id uuid, order_id uuid, points bigint, netted bigint,
+            available_from timestamptz, expires_at timestamptz)
     ), new_holds AS (
         INSERT INTO points_hold (id, customer_id, order_id, points, state, created_at, settled_at)
         SELECT id, customer_id, order_id, points, 'burned', :now, :now FROM hold
@@ -65,8 +66,8 @@ _WRITE = text(
         UPDATE points_lot AS lot SET remaining = lot.remaining - s.points
         FROM (SELECT lot_id, sum(points) AS points FROM slice GROUP BY lot_id) AS s WHERE lot.id = s.lot_id
     ), new_lots AS (
-        INSERT INTO points_lot (id, customer_id, earned, remaining, source, source_id, available_from, expires_at)
-        SELECT lot_id, customer_id, points, points - netted, 'order', order_id, :now, :expires_at FROM earned
+        INSERT INTO points_lot (id, customer_id, member_id, earned, remaining, source, source_id, available_from, expires_at)
+        SELECT id, customer_id, member_id, points, points - netted, 'order', order_id, available_from, expires_at FROM earned
     ), moved AS (
         UPDATE points_account AS a SET available = a.available + sums.available, owed = a.owed - sums.netted
         FROM (SELECT customer_id, sum(available) AS available, sum(netted) AS netted
@@ -74,14 +75,20 @@ _WRITE = text(
                     UNION ALL SELECT customer_id, points - netted, netted FROM earned) AS each GROUP BY customer_id) AS sums
         WHERE a.customer_id = sums.customer_id
     ), booked AS (
-        INSERT INTO points_transaction (id, customer_id, kind, key, order_id, reason, actor, at)
-        SELECT t.id, t.customer_id, t.kind, t.key, t.order_id, t.reason, :actor, :now
-        FROM json_to_recordset(CAST(:transactions AS json)) AS t (id uuid, customer_id uuid, kind text, key text, order_id uuid, reason text)
+        INSERT INTO points_transaction (id, customer_id, member_id, kind, key, order_id, reason, spend_minor, actor, at)
+        SELECT t.id, t.customer_id, t.member_id, t.kind, t.key, t.order_id, t.reason, t.spend_minor, :actor, :now
+        FROM json_to_recordset(CAST(:transactions AS json)) AS t (
+            id uuid, customer_id uuid, member_id uuid, kind text, key text, order_id uuid, reason text, spend_minor bigint)
     ), entered AS (
         INSERT INTO points_entry (transaction_id, position, account, customer_id, lot_id, points)
         SELECT transaction_id, position, account, customer_id, lot_id, points
         FROM json_to_recordset(CAST(:entries AS json)) AS e (
             transaction_id uuid, position integer, account text, customer_id uuid, lot_id uuid, points bigint)
+    ), explained AS (
+        INSERT INTO points_reason (transaction_id, position, order_line_id, rule_code, rule_version, points, basis)
+        SELECT transaction_id, position, order_line_id, rule_code, rule_version, points, basis
+        FROM json_to_recordset(CAST(:reasons AS json)) AS r (
+            transaction_id uuid, position integer, order_line_id uuid, rule_code text, rule_version integer, points bigint, basis bigint)
     ), happened AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:events AS json)) AS e (
             id uuid, type text, aggregate_id uuid, party_id uuid, actor text, data text, at timestamptz, handlers text[])
@@ -95,111 +102,112 @@ _WRITE = text(
 )
 
 
-def settle_sold(session: Session, *, sold: Sequence[Sold], actor: str, now: datetime) -> dict[uuid.UUID, int]:
+def settle_sold(
+    session: Session, *, sold: Sequence[Sold], members: Mapping[uuid.UUID, Member], actor: str, now: datetime
+) -> dict[uuid.UUID, int]:
     """Spend and earn what sales of the past spent and earned; {order: points that could be spent}.
 
-    Never more than is there: the caller tells what was missing. What earlier orders of the same call have left is spent by
-    the later ones; points earned here are spent by none of them. Orders must be new (a key used before is refused by the
-    database). Accounts are locked in one order; take stock locks before.
+    Never more than is there, and nothing from a blocked account: the caller tells what was missing. What earlier orders of
+    the same call have left is spent by the later ones; points earned here are spent by none of them. Orders must be new (a
+    key used before is refused by the database). `members` are the customers' accounts, locked by `lock_members` (take
+    stock locks before).
     """
     sold = [one for one in sold if one.spend or one.earn]
     if not sold:
         return {}
-    customers = sorted({one.customer_id for one in sold})
-    session.execute(_OPEN, {"customers": customers, "now": now})
-    owed = {row.customer_id: row.owed for row in session.execute(_LOCK, {"customers": customers}).all()}
+    accounts = {member.id: member for member in members.values()}
+    owed = {account: member.owed for account, member in accounts.items()}
     lots: dict[uuid.UUID, list[list[Any]]] = {}
-    for row in session.execute(_LOTS, {"customers": customers, "now": now}).all():
+    spenders = sorted({members[one.customer_id].id for one in sold if one.spend})
+    spenders = [account for account in spenders if accounts[account].state == ACTIVE]
+    for row in session.execute(_LOTS, {"customers": spenders, "now": now}).all():
         lots.setdefault(row.customer_id, []).append([row.id, row.remaining])
-    rows: dict[str, list[dict[str, Any]]] = {
-        name: [] for name in ("holds", "slices", "earned", "transactions", "entries", "events")
-    }
+    books = _Books(actor, now)
     burned = {}
     for one in sold:
-        burned[one.order_id] = _spend(rows, one, lots.get(one.customer_id, []))
+        member = members[one.customer_id]
+        burned[one.order_id] = books.spend(one, member, lots.get(member.id, []))
         if one.earn:
-            netted = min(owed[one.customer_id], one.earn)
-            owed[one.customer_id] -= netted
-            _earn(rows, one, netted, actor, now)
-    given: dict[str, Any] = {name: json.dumps(listed, default=str) for name, listed in rows.items()}
-    given |= {"actor": actor, "now": now, "expires_at": now + timedelta(days=earning.LOT_DAYS)}
-    session.execute(_WRITE, given)
+            owed[member.id] -= books.earn(one, member, owed[member.id])
+    given: dict[str, Any] = {name: json.dumps(listed, default=str) for name, listed in books.rows.items()}
+    session.execute(_WRITE, given | {"actor": actor, "now": now})
     return burned
 
 
-def _spend(rows: dict[str, list[dict[str, Any]]], one: Sold, lots: list[list[Any]]) -> int:
-    picks = []
-    rest = one.spend
-    for lot in lots:
-        points = min(rest, lot[1])
-        if points:
-            picks.append((lot[0], points))
-            lot[1] -= points
-            rest -= points
-    points = one.spend - rest
-    if not points:
-        return 0
-    hold_id = new_id()
-    rows["holds"].append({"id": hold_id, "customer_id": one.customer_id, "order_id": one.order_id, "points": points})
-    rows["slices"] += [{"hold_id": hold_id, "lot_id": lot_id, "points": part} for lot_id, part in picks]
-    held: list[tuple[str, uuid.UUID | None, int]] = [("held", None, points)]
-    held += [("member", lot_id, -part) for lot_id, part in picks]
-    _book(rows, one, "hold", f"hold:{one.order_id}", held)
-    _book(rows, one, "burn", f"burn:{one.order_id}", [("held", None, -points), ("burned", None, points)])
-    return points
+class _Books:
+    """The rows of a batch, by the names of `_WRITE`."""
 
+    def __init__(self, actor: str, now: datetime) -> None:
+        self.actor, self.now = actor, now
+        names = ("holds", "slices", "earned", "transactions", "entries", "reasons", "events")
+        self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
 
-def _earn(rows: dict[str, list[dict[str, Any]]], one: Sold, netted: int, actor: str, now: datetime) -> None:
-    lot_id = new_id()
-    sides: list[tuple[str, uuid.UUID | None, int]] = [
-        ("issued", None, -one.earn),
-        ("member", lot_id, one.earn - netted),
-        ("owed", None, netted),
-    ]
-    booked = _book(rows, one, "earn", one.key, [side for side in sides if side[2]])
-    rows["earned"].append(
-        {
-            "id": booked,
-            "customer_id": one.customer_id,
-            "order_id": one.order_id,
-            "key": one.key,
-            "points": one.earn,
-            "netted": netted,
-            "lot_id": lot_id,
-        }
-    )
-    event = PointsEarned(customer_id=one.customer_id, order_id=one.order_id, points=one.earn)
-    rows["events"].append(dict(outbox.row_of(event, actor=actor, now=now)))
+    def spend(self, one: Sold, member: Member, lots: list[list[Any]]) -> int:
+        """Take it from the lots [id, remaining], which are changed; returns the points taken."""
+        picks = []
+        rest = one.spend
+        for lot in lots:
+            points = min(rest, lot[1])
+            if points:
+                picks.append((lot[0], points))
+                lot[1] -= points
+                rest -= points
+        points = one.spend - rest
+        if not points:
+            return 0
+        hold_id = new_id()
+        self.rows["holds"].append({"id": hold_id, "customer_id": member.id, "order_id": one.order_id, "points": points})
+        self.rows["slices"] += [{"hold_id": hold_id, "lot_id": lot_id, "points": part} for lot_id, part in picks]
+        held: list[_Side] = [("held", None, points), *(("member", lot_id, -part) for lot_id, part in picks)]
+        self._book(one, Member(member.id, None, 0, member.state), "hold", f"hold:{one.order_id}", held)
+        burned: list[_Side] = [("held", None, -points), ("burned", None, points)]
+        self._book(one, Member(member.id, None, 0, member.state), "burn", f"burn:{one.order_id}", burned)
+        return points
 
+    def earn(self, one: Sold, member: Member, owed: int) -> int:
+        """Book its lots; returns what of them is netted."""
+        grants = one.grants or (Grant(one.earn, self.now, self.now + timedelta(days=earning.LOT_DAYS)),)
+        if sum(grant.points for grant in grants) != one.earn:
+            raise ValueError("the grants do not add up to the points")
+        lots = lots_of(grants, owed)
+        netted = sum(lot["netted"] for lot in lots)
+        sides: list[_Side] = [("issued", None, -one.earn), ("owed", None, netted)]
+        sides += [("member", lot["id"], lot["points"] - lot["netted"]) for lot in lots]
+        booked = self._book(one, member, "earn", one.key, [side for side in sides if side[2]])
+        whose = {"customer_id": member.id, "member_id": member.member_id, "order_id": one.order_id}
+        self.rows["earned"] += [lot | whose for lot in lots]
+        self.rows["reasons"] += [
+            {"transaction_id": booked, "position": position, **asdict(reason)}
+            for position, reason in enumerate(one.reasons, start=1)
+        ]
+        event = PointsEarned(customer_id=member.id, order_id=one.order_id, points=one.earn)
+        self.rows["events"].append(dict(outbox.row_of(event, actor=self.actor, now=self.now)))
+        return int(netted)
 
-def _book(
-    rows: dict[str, list[dict[str, Any]]],
-    one: Sold,
-    kind: str,
-    key: str,
-    sides: Sequence[tuple[str, uuid.UUID | None, int]],
-) -> uuid.UUID:
-    made = new_id()
-    reason = "carry_out" if kind == "earn" else ""
-    rows["transactions"].append(
-        {
-            "id": made,
-            "customer_id": one.customer_id,
-            "kind": kind,
-            "key": key,
-            "order_id": one.order_id,
-            "reason": reason,
-        }
-    )
-    rows["entries"] += [
-        {
-            "transaction_id": made,
-            "position": position,
-            "account": account,
-            "customer_id": one.customer_id,
-            "lot_id": lot_id,
-            "points": points,
-        }
-        for position, (account, lot_id, points) in enumerate(sides, start=1)
-    ]
-    return made
+    def _book(self, one: Sold, member: Member, kind: str, key: str, sides: Sequence[_Side]) -> uuid.UUID:
+        made = new_id()
+        earned = kind == "earn"
+        self.rows["transactions"].append(
+            {
+                "id": made,
+                "customer_id": member.id,
+                "member_id": member.member_id,
+                "kind": kind,
+                "key": key,
+                "order_id": one.order_id,
+                "reason": "carry_out" if earned else "",
+                "spend_minor": one.spend_minor if earned else 0,
+            }
+        )
+        self.rows["entries"] += [
+            {
+                "transaction_id": made,
+                "position": position,
+                "account": account,
+                "customer_id": member.id,
+                "lot_id": lot_id,
+                "points": points,
+            }
+            for position, (account, lot_id, points) in enumerate(sides, start=1)
+        ]
+        return made

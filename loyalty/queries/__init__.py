@@ -3,10 +3,12 @@
 from loyalty.queries.ledger import (
     HoldFacts,
     TransactionFacts,
+    debt_of_merged,
     entries_of,
     hold_of,
     holds_for,
     lock_accounts_with_expired,
+    owners_of,
     points_of,
     transaction_by_key,
 )
@@ -14,10 +16,12 @@ from loyalty.queries.ledger import (
 __all__ = [
     "HoldFacts",
     "TransactionFacts",
+    "debt_of_merged",
     "entries_of",
     "hold_of",
     "holds_for",
     "lock_accounts_with_expired",
+    "owners_of",
     "points_of",
     "transaction_by_key",
 ]

@@ -14,15 +14,22 @@ from retail.kernel.hot import Hot
 
 _POINTS = Hot(
     """
-    SELECT coalesce(lots.available, 0) AS available, coalesce(a.held, 0) AS held, coalesce(a.owed, 0) AS owed,
+    SELECT coalesce(lots.available, 0) AS available, coalesce(lots.pending, 0) AS pending,
+           coalesce(a.held, 0) + coalesce((SELECT CAST(sum(m.held) AS bigint) FROM customer AS gone
+                                           JOIN points_account AS m ON m.customer_id = gone.id
+                                           WHERE gone.merged_into = c.id), 0) AS held,
+           coalesce(a.owed, 0) AS owed, coalesce(a.state, 'active') AS state,
            coalesce(lots.lots_open, 0) AS lots_open, lots.next_at, lots.next_points
     FROM customer AS c
     LEFT JOIN points_account AS a ON a.customer_id = c.id
     LEFT JOIN LATERAL (
-        SELECT CAST(sum(remaining) AS bigint) AS available, count(*) AS lots_open, min(expires_at) AS next_at,
-               CAST(sum(remaining) FILTER (WHERE expires_at = first_at) AS bigint) AS next_points
-        FROM (SELECT remaining, expires_at, min(expires_at) OVER () AS first_at FROM points_lot
-              WHERE customer_id = c.id AND remaining > 0 AND expires_at > :now AND available_from <= :now) AS open_lots
+        SELECT CAST(sum(remaining) FILTER (WHERE spendable) AS bigint) AS available,
+               CAST(sum(remaining) FILTER (WHERE NOT spendable) AS bigint) AS pending,
+               count(*) FILTER (WHERE spendable) AS lots_open, min(first_at) AS next_at,
+               CAST(sum(remaining) FILTER (WHERE spendable AND expires_at = first_at) AS bigint) AS next_points
+        FROM (SELECT remaining, expires_at, available_from <= :now AS spendable,
+                     min(expires_at) FILTER (WHERE available_from <= :now) OVER () AS first_at
+              FROM points_lot WHERE customer_id = c.id AND remaining > 0 AND expires_at > :now) AS open_lots
     ) AS lots ON true
     WHERE c.id = :customer_id
     """
@@ -32,8 +39,9 @@ _POINTS = Hot(
 def points_of(session: Session, *, customer_id: uuid.UUID, now: datetime) -> dict[str, Any]:
     """A customer's points at `now`; all zero for one who never had any. One statement.
 
-    ``{"available", "held", "owed", "lots_open", "next_expiry": {"points", "at"} | None}``: what she can spend, what open
-    orders have put aside, what future earning will pay off first, how many lots she can spend from, what runs out next.
+    ``{"available", "pending", "held", "owed", "state", "lots_open", "next_expiry": {"points", "at"} | None}``: what she can
+    spend, what she can spend later, what open orders have put aside (those of records merged into hers too), what future
+    earning will pay off first, active | blocked | merged, how many lots she can spend from, what runs out next.
 
     Raises:
         NotFound: there is no such customer.
@@ -43,8 +51,10 @@ def points_of(session: Session, *, customer_id: uuid.UUID, now: datetime) -> dic
         raise NotFound("There is no such customer")
     return {
         "available": row.available,
+        "pending": row.pending,
         "held": row.held,
         "owed": row.owed,
+        "state": row.state,
         "lots_open": row.lots_open,
         "next_expiry": None if row.next_at is None else {"points": row.next_points, "at": row.next_at},
     }
@@ -87,6 +97,35 @@ def entries_of(session: Session, *, customer_id: uuid.UUID, before: int | None, 
     if not rows:
         raise NotFound("There is no such customer")
     return [dict(row) for row in rows if row["id"] is not None]
+
+
+_OWNERS = text("SELECT id, coalesce(merged_into, id) AS owner FROM customer WHERE id = ANY(CAST(:customers AS uuid[]))")
+
+
+def owners_of(session: Session, *, customer_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+    """Whose account each customer's points are in: her own, or that of who she was merged into. Unknown ones are missing."""
+    return {row.id: row.owner for row in session.execute(_OWNERS, {"customers": list(customer_ids)}).all()}
+
+
+# What was booked on the survivor's `owed` with the merge, and since then through the merged records.
+_DEBT = text(
+    """
+    SELECT CAST(coalesce(-sum(e.points), 0) AS bigint)
+    FROM points_transaction AS t JOIN points_entry AS e ON e.transaction_id = t.id AND e.account = 'owed'
+    WHERE t.customer_id = :stays_id
+      AND (t.key = :key OR (t.member_id = ANY(CAST(:member_ids AS uuid[]))
+                            AND t.at >= :since))
+    """
+)
+
+
+def debt_of_merged(
+    session: Session, *, stays_id: uuid.UUID, member_ids: Sequence[uuid.UUID], key: str, since: datetime
+) -> int:
+    """What of the points owed by `stays_id` came with the merge booked under `key`, or through those merged `since` then; it
+    may be negative when they have earned against it."""
+    given = {"stays_id": stays_id, "member_ids": list(member_ids), "key": key, "since": since}
+    return int(session.execute(_DEBT, given).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ class PointsSchema(ma.Schema):
     """A customer's points at this moment."""
 
     available = ma.fields.Integer(required=True, metadata={"description": "Can be spent now"})
+    pending = ma.fields.Integer(required=True, metadata={"description": "Earned, and can be spent later"})
     held = ma.fields.Integer(required=True, metadata={"description": "Put aside for open orders"})
     owed = ma.fields.Integer(required=True, metadata={"description": "Netted against what is earned next"})
+    state = ma.fields.String(required=True, metadata={"description": "active, blocked or merged"})
     lots_open = ma.fields.Integer(required=True, metadata={"description": "Lots that can be spent from"})
     next_expiry = ma.fields.Nested(NextExpirySchema, required=True, allow_none=True)
 

@@ -181,7 +181,8 @@ def _settle(session: Session, made: Sequence[Booking], actor: str, now: datetime
         for one, points in zip(made, wanted, strict=True)
         if one.buyer is not None
     ]
-    burned = ledger.settle_sold(session, sold=sold, actor=actor, now=now)
+    members = ledger.lock_members(session, customer_ids={one.customer_id for one in sold}, now=now)
+    burned = ledger.settle_sold(session, sold=sold, members=members, actor=actor, now=now)
     numbers = {one.number for each in made for one in each.sale.tenders if one.number is not None}
     hashes = sorted(filter(None, map(gift_cards.fingerprint_of, numbers)))
     cards = queries.lock_cards(session, hashes=hashes) if hashes else {}

@@ -44,6 +44,8 @@ def test_failure_15_a_part_of_the_balance_is_spent_from_the_lots_that_expire_fir
         "available": 150,
         "held": 350,
         "owed": 0,
+        "pending": 0,
+        "state": "active",
         "lots_open": 1,
         "next_expiry": {"points": 150, "at": now + 355 * DAY},
     }
@@ -59,6 +61,8 @@ def test_a_hold_of_the_whole_balance_leaves_nothing(session: Session, now: datet
         "available": 0,
         "held": 500,
         "owed": 0,
+        "pending": 0,
+        "state": "active",
         "lots_open": 0,
         "next_expiry": None,
     }

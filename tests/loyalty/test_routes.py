@@ -30,6 +30,8 @@ def test_my_points(session: Session, now: datetime, api: Api) -> None:
         "available": 450,
         "held": 50,
         "owed": 0,
+        "pending": 0,
+        "state": "active",
         "lots_open": 2,
         "next_expiry": {"points": 150, "at": moment(now + 265 * DAY)},
     }
@@ -44,7 +46,15 @@ def test_lots_that_run_out_together_are_one_expiry(session: Session, now: dateti
 
 def test_a_customer_who_never_earned_has_zero(session: Session, api: Api) -> None:
     who = factories.customer(session)
-    nothing = {"available": 0, "held": 0, "owed": 0, "lots_open": 0, "next_expiry": None}
+    nothing = {
+        "available": 0,
+        "held": 0,
+        "owed": 0,
+        "lots_open": 0,
+        "next_expiry": None,
+        "pending": 0,
+        "state": "active",
+    }
     assert api(who).get("/me/points").json == nothing
     answer = api(who).get("/me/points/entries")
     assert (answer.status_code, answer.json) == (200, {"items": [], "next": None})

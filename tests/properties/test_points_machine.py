@@ -247,6 +247,8 @@ class PointsMachine(RuleBasedStateMachine):
                 "available": book.available(self.now),
                 "held": book.held,
                 "owed": book.owed,
+                "pending": 0,
+                "state": "active",
                 "lots_open": len(living),
                 "next_expiry": expiry if living else None,
             }

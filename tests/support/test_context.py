@@ -82,7 +82,15 @@ def test_any_spelling_of_an_identity_finds_her(
     assert answer.json["customer"]["id"] == str(hanako.id)
     assert answer.json["found_by"]["assurance"] == "attested"
     assert answer.json["suggestions"] == []
-    assert answer.json["points"] == {"available": 0, "held": 0, "owed": 0, "lots_open": 0, "next_expiry": None}
+    assert answer.json["points"] == {
+        "available": 0,
+        "pending": 0,
+        "held": 0,
+        "owed": 0,
+        "state": "active",
+        "lots_open": 0,
+        "next_expiry": None,
+    }
     assert [(i["kind"], i["value"], i["assurance"]) for i in answer.json["customer"]["identities"]] == [
         ("email", "hanako@example.com", "attested"),
         ("phone", "+819012345678", "attested"),

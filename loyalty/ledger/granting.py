@@ -1,0 +1,246 @@
+"""Points that come: earned, or given as goodwill. In lots with their dates, with what is owed netted first."""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from loyalty import earning
+from loyalty.ledger.books import booked_before
+from loyalty.ledger.members import Member, lock_member
+from retail import limits
+from retail.events import PointsEarned
+from retail.kernel import outbox
+from retail.kernel.errors import Invalid
+from retail.kernel.hot import Hot
+from retail.kernel.ids import new_id
+
+
+class TooManyPoints(Invalid):
+    """More points at once than anybody earns: somebody mistyped."""
+
+    code, title = "too_many_points", "These are too many points at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One lot to be: points (> 0) that can be spent from `available_from` until just before `expires_at`."""
+
+    points: int
+    available_from: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Points (not 0) that one version of a rule gave for one order line, and the amount (minor units) or units it counted."""
+
+    order_line_id: uuid.UUID | None
+    rule_code: str
+    rule_version: int
+    points: int
+    basis: int
+
+
+# The key is taken first: of two calls with one key the second finds nothing to do. The account is locked already, so
+# `netted` was worked out from what is owed.
+_CREDIT = Hot(
+    """
+    WITH booked AS (
+        INSERT INTO points_transaction (id, customer_id, member_id, kind, key, order_id, reason, spend_minor, actor, at)
+        VALUES (:transaction_id, :customer_id, CAST(:member_id AS uuid), :kind, :key, CAST(:order_id AS uuid), :reason,
+                :spend_minor, :actor, :now)
+        ON CONFLICT (key) DO NOTHING
+        RETURNING customer_id, member_id
+    ), granted AS MATERIALIZED (
+        SELECT booked.customer_id, booked.member_id, g.*
+        FROM booked CROSS JOIN json_to_recordset(CAST(:grants AS json)) AS g (
+            id uuid, position integer, points bigint, netted bigint, available_from timestamptz, expires_at timestamptz)
+    ), sums AS (
+        SELECT customer_id, CAST(sum(points) AS bigint) AS points, CAST(sum(netted) AS bigint) AS netted
+        FROM granted GROUP BY customer_id
+    ), moved AS (
+        UPDATE points_account AS a SET available = a.available + sums.points - sums.netted, owed = a.owed - sums.netted
+        FROM sums WHERE a.customer_id = sums.customer_id
+    ), lots AS (
+        INSERT INTO points_lot (id, customer_id, member_id, earned, remaining, source, source_id, available_from, expires_at)
+        SELECT id, customer_id, member_id, points, points - netted, :source, CAST(:source_id AS uuid), available_from, expires_at
+        FROM granted
+    ), entered AS (
+        INSERT INTO points_entry (transaction_id, position, account, customer_id, lot_id, points)
+        SELECT :transaction_id, 1, :account, customer_id, CAST(NULL AS uuid), -points FROM sums
+        UNION ALL
+        SELECT :transaction_id, 2, 'owed', customer_id, NULL, netted FROM sums WHERE netted > 0
+        UNION ALL
+        SELECT :transaction_id, 2 + position, 'member', customer_id, id, points - netted FROM granted WHERE points > netted
+    ), explained AS (
+        INSERT INTO points_reason (transaction_id, position, order_line_id, rule_code, rule_version, points, basis)
+        SELECT :transaction_id, r.position, r.order_line_id, r.rule_code, r.rule_version, r.points, r.basis
+        FROM booked CROSS JOIN json_to_recordset(CAST(:reasons AS json)) AS r (
+            position integer, order_line_id uuid, rule_code text, rule_version integer, points bigint, basis bigint)
+    ), told AS (
+        INSERT INTO event (id, type, aggregate_id, party_id, actor, data, at)
+        SELECT CAST(:event_id AS uuid), :event_type, CAST(:order_id AS uuid), customer_id, :actor, CAST(:event_data AS jsonb), :now
+        FROM booked WHERE CAST(:event_id AS uuid) IS NOT NULL
+    ), deliveries AS (
+        INSERT INTO delivery (event_id, handler, next_at)
+        SELECT CAST(:event_id AS uuid), handler, :now FROM booked CROSS JOIN unnest(CAST(:event_handlers AS text[])) AS handler
+    )
+    SELECT points FROM sums
+    """
+)
+
+
+def earn(
+    session: Session,
+    *,
+    customer_id: uuid.UUID,
+    order_id: uuid.UUID | None,
+    points: int,
+    key: str,
+    reason: str,
+    actor: str,
+    now: datetime,
+    grants: Sequence[Grant] = (),
+    reasons: Sequence[Reason] = (),
+    spend_minor: int = 0,
+    source: str | None = None,
+    source_id: uuid.UUID | None = None,
+    member: Member | None = None,
+) -> int:
+    """Credit `points` (>= 0; zero does nothing): as `grants` say, or in one lot that lasts `earning.LOT_DAYS` from now.
+
+    What the member owes is netted first, from the first grants; her account is opened when she has none; `PointsEarned` is
+    published. `order_id` is None for points that no order earned (a welcome gift). `reasons`, when given, explain all of
+    the points. `spend_minor` counts towards her tier. A blocked member earns all the same: the goods are hers. Two
+    statements; one with `member`, who is locked already. Returns the points earned, netted ones included; with a key used
+    before, what it earned then.
+
+    Raises:
+        NotFound: no such customer. TooManyPoints. KeyReused: the key belongs to another transaction.
+    """
+    if points < 0:
+        raise ValueError("points to earn are zero or more")
+    if points == 0:
+        return 0
+    if reasons and sum(one.points for one in reasons) != points:
+        raise ValueError("the reasons do not explain all of the points")
+    member = member or lock_member(session, customer_id=customer_id, now=now)
+    event = outbox.row_of(PointsEarned(customer_id=member.id, order_id=order_id, points=points), actor=actor, now=now)
+    earned = _credit(
+        session,
+        member=member,
+        grants=grants or (Grant(points, now, now + timedelta(days=earning.LOT_DAYS)),),
+        points=points,
+        booking={
+            "kind": "earn",
+            "account": "issued",
+            "key": key,
+            "order_id": order_id,
+            "reason": reason,
+            "spend_minor": spend_minor,
+            "source": source or ("order" if order_id is not None else "grant"),
+            "source_id": source_id or order_id,
+            "actor": actor,
+            "now": now,
+        },
+        reasons=reasons,
+        event=event,
+    )
+    if earned is None:
+        earned = booked_before(session, key=key, kind="earn", order_id=order_id)
+    return earned or 0
+
+
+def give(
+    session: Session,
+    *,
+    customer_id: uuid.UUID,
+    points: int,
+    gift_id: uuid.UUID,
+    key: str,
+    reason: str,
+    actor: str,
+    now: datetime,
+    order_id: uuid.UUID | None = None,
+    expires_at: datetime | None = None,
+    member: Member | None = None,
+) -> int:
+    """Give `points` (> 0) of goodwill, in one lot that can be spent at once; what is owed is not netted by a gift.
+
+    Returns the points given; with a key used before, what it gave then.
+
+    Raises:
+        NotFound, AccountBlocked, TooManyPoints. KeyReused: the key belongs to another transaction.
+    """
+    if points <= 0:
+        raise ValueError("a gift is of one point or more")
+    member = member or lock_member(session, customer_id=customer_id, now=now)
+    member.require_active()
+    given = _credit(
+        session,
+        member=Member(member.id, member.member_id, 0, member.state),
+        grants=(Grant(points, now, expires_at or now + timedelta(days=earning.LOT_DAYS)),),
+        points=points,
+        booking={
+            "kind": "goodwill",
+            "account": "goodwill",
+            "key": key,
+            "order_id": order_id,
+            "reason": reason,
+            "spend_minor": 0,
+            "source": "goodwill",
+            "source_id": gift_id,
+            "actor": actor,
+            "now": now,
+        },
+    )
+    if given is None:
+        given = booked_before(session, key=key, kind="goodwill", order_id=order_id)
+    return given or 0
+
+
+def _credit(
+    session: Session,
+    *,
+    member: Member,
+    grants: Sequence[Grant],
+    points: int,
+    booking: Mapping[str, Any],
+    reasons: Sequence[Reason] = (),
+    event: Mapping[str, Any] | None = None,
+) -> int | None:
+    """Book it; None when the key was used before."""
+    if points > limits.POINTS_PER_EARNING:
+        raise TooManyPoints(f"At most {limits.POINTS_PER_EARNING:,} at once")
+    if sum(one.points for one in grants) != points or any(one.points <= 0 for one in grants):
+        raise ValueError("the grants do not add up to the points")
+    told = event or {"id": None, "type": "", "data": "{}", "handlers": []}
+    params = {
+        **booking,
+        "transaction_id": new_id(),
+        "customer_id": member.id,
+        "member_id": member.member_id,
+        "grants": json.dumps(lots_of(grants, member.owed), default=str),
+        "reasons": json.dumps([{"position": at, **asdict(one)} for at, one in enumerate(reasons, 1)], default=str),
+        "event_id": told["id"],
+        "event_type": told["type"],
+        "event_data": told["data"],
+        "event_handlers": told["handlers"],
+    }
+    booked = _CREDIT.run(session, params).scalar_one_or_none()
+    return None if booked is None else int(booked)
+
+
+def lots_of(grants: Sequence[Grant], owed: int) -> list[dict[str, Any]]:
+    """The grants as lots: id, position, points, dates, and what of each is `netted` with `owed` points, the first first."""
+    made = []
+    for position, one in enumerate(grants, start=1):
+        netted = min(owed, one.points)
+        owed -= netted
+        made.append({"id": new_id(), "position": position, "netted": netted, **asdict(one)})
+    return made
