@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from retail.kernel.db import Base
@@ -17,6 +17,9 @@ class TierProgram(Base):
     window: ``rolling`` (the last `window_days`) or ``calendar`` (since January 1st of the year before, in `zone`: what was
     reached counts until the end of the next year). Below its threshold a member keeps her tier for `grace_days`; then she
     falls to what she qualifies for, with `soft_landing` one tier at most at a time.
+
+    After every change of the program or a tier all members are evaluated, in the order of their ids: `walk_after` is how far
+    that has come (None: it is done).
     """
 
     __tablename__ = "tier_program"
@@ -28,6 +31,7 @@ class TierProgram(Base):
     zone: Mapped[str] = mapped_column(server_default="Asia/Tokyo")
     grace_days: Mapped[int] = mapped_column(server_default="30")
     soft_landing: Mapped[bool] = mapped_column(server_default="true")
+    walk_after: Mapped[uuid.UUID | None]
     version: Mapped[int] = mapped_column(server_default="1")
     updated_at: Mapped[datetime]
     __table_args__ = (
@@ -60,15 +64,20 @@ class Tier(Base):
 
 
 class MemberTier(Base):
-    """The tier a member is in now; no row: none. `below_since` is when she was first seen below its threshold."""
+    """The tier a member is in now; no row: none. `below_since` is when she was first seen below its threshold.
+
+    `due_at` is the next moment at which time alone changes something: what she earned leaves the window and she is below,
+    or her grace ends. A merged member's row stays as it was until the merge is undone.
+    """
 
     __tablename__ = "member_tier"
     customer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("points_account.customer_id"), primary_key=True)
     tier_code: Mapped[str] = mapped_column(ForeignKey("tier.code"))
     since: Mapped[datetime]
     below_since: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
     __table_args__ = (
-        Index("ix_member_tier_below", "below_since", postgresql_where=sa.text("below_since IS NOT NULL")),
+        Index("ix_member_tier_due", "due_at", postgresql_where=sa.text("due_at IS NOT NULL")),
         Index("ix_member_tier_code", "tier_code"),
     )
 
@@ -77,11 +86,13 @@ class TierChange(Base):
     """One change of one member's tier, append-only: from what (None: none) to what, when, why, and by which figure.
 
     reason: qualified, lapsed, program (the tiers were changed), staff, merge, unmerge. `figure` is the qualifying spend or points
-    then, `detail` the window and thresholds it was held against.
+    then, `detail` the window and thresholds it was held against. A merge that only ended or began a grace leaves its row, too
+    (`from_code` = `to_code`): undoing it needs to know what was before.
     """
 
     __tablename__ = "tier_change"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(sa.BigInteger, Identity(always=True), unique=True)
     customer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("points_account.customer_id"))
     from_code: Mapped[str | None]
     to_code: Mapped[str | None]
@@ -91,7 +102,7 @@ class TierChange(Base):
     actor: Mapped[str]
     at: Mapped[datetime]
     __table_args__ = (
-        CheckConstraint("from_code IS DISTINCT FROM to_code", name="change"),
+        CheckConstraint("from_code IS DISTINCT FROM to_code OR reason = 'merge'", name="change"),
         CheckConstraint("reason IN ('qualified', 'lapsed', 'program', 'staff', 'merge', 'unmerge')", name="reason"),
         Index("ix_tier_change_customer", "customer_id", "at"),
     )

@@ -12,10 +12,14 @@ from loyalty.queries.ledger import (
     points_of,
     transaction_by_key,
 )
+from loyalty.queries.tiers import TIER_AT, Benefits, benefits_of, tier_at
 
 __all__ = [
+    "TIER_AT",
+    "Benefits",
     "HoldFacts",
     "TransactionFacts",
+    "benefits_of",
     "debt_of_merged",
     "entries_of",
     "hold_of",
@@ -23,5 +27,6 @@ __all__ = [
     "lock_accounts_with_expired",
     "owners_of",
     "points_of",
+    "tier_at",
     "transaction_by_key",
 ]

@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("zone", sa.Text(), server_default="Asia/Tokyo", nullable=False),
         sa.Column("grace_days", sa.Integer(), server_default="30", nullable=False),
         sa.Column("soft_landing", sa.Boolean(), server_default="true", nullable=False),
+        sa.Column("walk_after", sa.UUID(), nullable=True),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
         sa.CheckConstraint("basis IN ('spend', 'points')", name=op.f("ck_tier_program_basis")),
@@ -209,6 +210,7 @@ def upgrade() -> None:
         sa.Column("tier_code", sa.Text(), nullable=False),
         sa.Column("since", MOMENT, nullable=False),
         sa.Column("below_since", MOMENT, nullable=True),
+        sa.Column("due_at", MOMENT, nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id"], ["points_account.customer_id"], name=op.f("fk_member_tier_customer_id")
         ),
@@ -216,11 +218,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_member_tier")),
     )
     op.create_index(
-        "ix_member_tier_below",
+        "ix_member_tier_due",
         "member_tier",
-        ["below_since"],
+        ["due_at"],
         unique=False,
-        postgresql_where=sa.text("below_since IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index("ix_member_tier_code", "member_tier", ["tier_code"], unique=False)
     op.create_table(
@@ -285,6 +287,7 @@ def upgrade() -> None:
     op.create_table(
         "tier_change",
         sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("from_code", sa.Text(), nullable=True),
         sa.Column("to_code", sa.Text(), nullable=True),
@@ -297,11 +300,14 @@ def upgrade() -> None:
             "reason IN ('qualified', 'lapsed', 'program', 'staff', 'merge', 'unmerge')",
             name=op.f("ck_tier_change_reason"),
         ),
-        sa.CheckConstraint("from_code IS DISTINCT FROM to_code", name=op.f("ck_tier_change_change")),
+        sa.CheckConstraint(
+            "from_code IS DISTINCT FROM to_code OR reason = 'merge'", name=op.f("ck_tier_change_change")
+        ),
         sa.ForeignKeyConstraint(
             ["customer_id"], ["points_account.customer_id"], name=op.f("fk_tier_change_customer_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tier_change")),
+        sa.UniqueConstraint("seq", name=op.f("uq_tier_change_seq")),
     )
     op.create_index("ix_tier_change_customer", "tier_change", ["customer_id", "at"], unique=False)
     op.create_table(
@@ -412,7 +418,7 @@ def downgrade() -> None:
     op.drop_table("points_transfer")
     op.drop_table("points_reminder")
     op.drop_index("ix_member_tier_code", table_name="member_tier")
-    op.drop_index("ix_member_tier_below", table_name="member_tier", postgresql_where=sa.text("below_since IS NOT NULL"))
+    op.drop_index("ix_member_tier_due", table_name="member_tier", postgresql_where=sa.text("due_at IS NOT NULL"))
     op.drop_table("member_tier")
     op.drop_index("ix_goodwill_gift_pending", table_name="goodwill_gift", postgresql_where=sa.text("state = 'pending'"))
     op.drop_index("ix_goodwill_gift_customer", table_name="goodwill_gift")
