@@ -49,7 +49,8 @@ class Referral(Base):
 
 
 class PointsTransfer(Base):
-    """Points that one member gave to another, with their dates."""
+    """Points that one member gave to another, with their dates. `to_hint` is the end of the card or reference she typed: all that
+    she knows of the other."""
 
     __tablename__ = "points_transfer"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -57,6 +58,7 @@ class PointsTransfer(Base):
     to_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("points_account.customer_id"))
     points: Mapped[int] = mapped_column(sa.BigInteger)
     message: Mapped[str] = mapped_column(server_default="")
+    to_hint: Mapped[str] = mapped_column(server_default="")
     actor: Mapped[str]
     at: Mapped[datetime]
     __table_args__ = (
@@ -82,6 +84,7 @@ class GoodwillGift(Base):
     asked_at: Mapped[datetime]
     decided_by: Mapped[str | None]
     decided_at: Mapped[datetime | None]
+    decision_note: Mapped[str] = mapped_column(server_default="")
     version: Mapped[int] = mapped_column(server_default="1")
     __table_args__ = (
         CheckConstraint("points > 0", name="points"),
@@ -90,7 +93,8 @@ class GoodwillGift(Base):
             "(state = 'pending') = (decided_at IS NULL) AND (decided_at IS NULL) = (decided_by IS NULL)", name="decided"
         ),
         Index("ix_goodwill_gift_customer", "customer_id", "asked_at"),
-        Index("ix_goodwill_gift_pending", "asked_at", postgresql_where=sa.text("state = 'pending'")),
+        Index("ix_goodwill_gift_asker", "asked_by", "asked_at"),
+        Index("ix_goodwill_gift_pending", "id", postgresql_where=sa.text("state = 'pending'")),
     )
 
 

@@ -184,6 +184,7 @@ def upgrade() -> None:
         sa.Column("asked_at", MOMENT, nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", MOMENT, nullable=True),
+        sa.Column("decision_note", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.CheckConstraint(
             "(state = 'pending') = (decided_at IS NULL) AND (decided_at IS NULL) = (decided_by IS NULL)",
@@ -197,10 +198,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_goodwill_gift")),
     )
     op.create_index("ix_goodwill_gift_customer", "goodwill_gift", ["customer_id", "asked_at"], unique=False)
+    op.create_index("ix_goodwill_gift_asker", "goodwill_gift", ["asked_by", "asked_at"], unique=False)
     op.create_index(
         "ix_goodwill_gift_pending",
         "goodwill_gift",
-        ["asked_at"],
+        ["id"],
         unique=False,
         postgresql_where=sa.text("state = 'pending'"),
     )
@@ -244,6 +246,7 @@ def upgrade() -> None:
         sa.Column("to_id", sa.UUID(), nullable=False),
         sa.Column("points", sa.BigInteger(), nullable=False),
         sa.Column("message", sa.Text(), server_default="", nullable=False),
+        sa.Column("to_hint", sa.Text(), server_default="", nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("at", MOMENT, nullable=False),
         sa.CheckConstraint("from_id <> to_id", name=op.f("ck_points_transfer_two")),
@@ -421,6 +424,7 @@ def downgrade() -> None:
     op.drop_index("ix_member_tier_due", table_name="member_tier", postgresql_where=sa.text("due_at IS NOT NULL"))
     op.drop_table("member_tier")
     op.drop_index("ix_goodwill_gift_pending", table_name="goodwill_gift", postgresql_where=sa.text("state = 'pending'"))
+    op.drop_index("ix_goodwill_gift_asker", table_name="goodwill_gift")
     op.drop_index("ix_goodwill_gift_customer", table_name="goodwill_gift")
     op.drop_table("goodwill_gift")
     op.drop_index("ix_earning_record_placed", table_name="earning_record")
