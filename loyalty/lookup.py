@@ -65,8 +65,8 @@ def by_identity(session: Session, *, kind: str, value: str, now: datetime) -> di
     written = customers.normalize(kind, value, region=config.current().default_region)
     known = retail_queries.customer_by_identity(session, kind=kind, value=written)
     if known is None or customers.RANK[known[1]] < customers.RANK["observed"]:
-        if kind == cards.KIND and _misread(written):
-            raise CardMisread(errors=[{"field": kind, "code": CardMisread.code, "detail": CardMisread.title}])
+        if kind == cards.KIND:
+            refuse_misread(written)
         raise MemberUnknown
     customer_id, assurance = known
     proven = customers.RANK[assurance] >= customers.PROVEN
@@ -78,8 +78,13 @@ def masked(name: str) -> str:
     return " ".join(part[0] + _MASK for part in unicodedata.normalize("NFC", name).split())
 
 
-def _misread(number: str) -> bool:
-    return len(number) == ean13.LENGTH and number.isdigit() and number[0] == "2" and not ean13.is_valid(number)
+def refuse_misread(number: str) -> None:
+    """Raises:
+    CardMisread: a number of the look of a store's cards whose check digit is wrong.
+    """
+    of_a_store = len(number) == ean13.LENGTH and number.isdigit() and number[0] == "2"
+    if of_a_store and not ean13.is_valid(number):
+        raise CardMisread(errors=[{"field": cards.KIND, "code": CardMisread.code, "detail": CardMisread.title}])
 
 
 def _answer(session: Session, customer_id: UUID, assurance: str, now: datetime, *, spends: bool) -> dict[str, Any]:

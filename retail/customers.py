@@ -27,6 +27,7 @@ __all__ = [
     "IdentityTaken",
     "NewIdentity",
     "TooManyIdentities",
+    "drop_claim",
     "identity",
     "key_of",
     "link",
@@ -175,6 +176,19 @@ def unlink(session: Session, *, customer_id: UUID, identity_id: UUID, actor: str
         customer_id=customer_id, identity_id=identity_id, kind=active.kind, because="removed"
     )
     outbox.publish(session, gone, actor=actor, now=now)
+
+
+def drop_claim(session: Session, *, identity_id: UUID, actor: str, now: datetime) -> None:
+    """Somebody stands before us with an identity that another record merely claims: the claim ends. Links that were
+    observed or proven stay; so does the rule that who is weaker takes nothing (`link`), which this does not ask."""
+    active = queries.lock_active_link(session, identity_id=identity_id)
+    if active is None or RANK[active.assurance] > RANK["claimed"]:
+        return
+    _close(session, link_id=active.id, now=now)
+    lost = events.IdentityUnlinked(
+        customer_id=active.customer_id, identity_id=identity_id, kind=active.kind, because="observed"
+    )
+    outbox.publish(session, lost, actor=actor, now=now)
 
 
 def prove(session: Session, *, identity_id: UUID, locale: str, actor: str, now: datetime) -> UUID:

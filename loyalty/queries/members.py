@@ -83,3 +83,23 @@ def cards_of(session: Session, *, customer_id: uuid.UUID) -> list[str]:
 def number_known(session: Session, *, number: str) -> bool:
     """Whether thirteen digits were ever a card's number, or are on goods."""
     return bool(session.execute(_KNOWN, {"number": number}).scalar_one())
+
+
+_BIRTHDAY = text(
+    """
+    SELECT birth_month, birth_day FROM points_account WHERE customer_id = :customer_id AND birth_month IS NOT NULL
+    """
+)
+_STANDING = text("SELECT state, blocked_reason FROM points_account WHERE customer_id = :customer_id")
+
+
+def birthday_of(session: Session, *, customer_id: uuid.UUID) -> tuple[int, int] | None:
+    """Month and day, when she has stated them."""
+    row = session.execute(_BIRTHDAY, {"customer_id": customer_id}).one_or_none()
+    return None if row is None else (row.birth_month, row.birth_day)
+
+
+def standing_of(session: Session, *, customer_id: uuid.UUID) -> tuple[str, str]:
+    """The state of her account, and why it is blocked if it is; an account that nobody has opened is active."""
+    row = session.execute(_STANDING, {"customer_id": customer_id}).one_or_none()
+    return ("active", "") if row is None else (row.state, row.blocked_reason)

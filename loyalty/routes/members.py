@@ -1,4 +1,4 @@
-"""The API of members: their cards, and finding them at the till."""
+"""The API of members: their cards, finding and enrolling them at the till, their birthdays, and blocking their points."""
 
 from typing import Any
 from uuid import UUID
@@ -6,11 +6,21 @@ from uuid import UUID
 from flask import url_for
 from sqlalchemy.orm import Session
 
-from loyalty import cards, lookup
+from loyalty import birthdays, blocking, cards, enrollment, lookup
 from loyalty.schemas import cards as schemas
+from loyalty.schemas.members import (
+    BirthdaySchema,
+    BlockSchema,
+    DaySchema,
+    EnrolledSchema,
+    EnrollMemberSchema,
+    StandingSchema,
+)
 from retail import customers, limits
 from retail.kernel import auth, db
+from retail.kernel.idempotency import Claim
 from retail.kernel.web import ApiBlueprint, Call
+from retail.kernel.web.api import Answer
 from retail.kernel.web.pictures import picture
 
 members = ApiBlueprint("members", __name__, url_prefix="/api/v1", description="Members: cards, look-up, enrollment")
@@ -49,6 +59,74 @@ def look_up_member(call: Call, body: dict[str, str]) -> dict[str, Any]:
     if kind == "token":
         with db.transaction() as session:
             return lookup.by_token(session, token=value, now=call.now)
+    _count(call)
+    with db.reading() as session:
+        return lookup.by_identity(session, kind=kind, value=value, now=call.now)
+
+
+@members.workflow("/members", permission="members.work", body=EnrollMemberSchema, answer=EnrolledSchema, status=201)
+def enroll_member(call: Call, claim: Claim, answer: Answer, body: dict[str, Any]) -> dict[str, Any]:
+    """Enroll a customer: by a phone number or an email seen in use, or with a printed card. Who is known by one of them
+    already is not said: 409 `member_known`; look her up. Refusals would tell who is known, so they are counted as look-ups."""
+    named = {kind: body.pop(kind) for kind in lookup.KINDS if kind in body}
+    _count(call)
+    with db.transaction() as session:
+        claim.begin(session)
+        enrolled = enrollment.enroll(session, named=named, **body, caller=call.principal, now=call.now)
+        shown = enrollment.shown(session, enrolled=enrolled)
+        answer.settle(claim, session, shown)
+    return shown
+
+
+@members.read("/me/birthday", permission="me", answer=BirthdaySchema)
+def my_birthday(session: Session, call: Call) -> dict[str, Any]:
+    """My birthday, as I have stated it."""
+    return birthdays.shown(session, customer_id=_myself(session, call))
+
+
+@members.write("PUT", "/me/birthday", permission="me", body=DaySchema, answer=BirthdaySchema)
+def state_my_birthday(session: Session, call: Call, body: dict[str, int]) -> dict[str, Any]:
+    """State my birthday, once; afterwards staff can correct it (409 `birthday_set`)."""
+    customer_id = _myself(session, call)
+    birthdays.state(session, customer_id=customer_id, birthday=birthdays.read(body), now=call.now)
+    return birthdays.shown(session, customer_id=customer_id)
+
+
+@members.read("/customers/<customer>/birthday", permission="customers.read", answer=BirthdaySchema)
+def get_birthday(session: Session, call: Call, customer: str) -> dict[str, Any]:  # noqa: ARG001
+    """A member's birthday."""
+    return birthdays.shown(session, customer_id=customers.key_of(session, customer=customer))
+
+
+@members.write(
+    "PUT", "/customers/<customer>/birthday", permission="customers.write", body=DaySchema, answer=BirthdaySchema
+)
+def correct_birthday(session: Session, call: Call, customer: str, body: dict[str, int]) -> dict[str, Any]:
+    """Correct a member's birthday."""
+    customer_id = customers.key_of(session, customer=customer)
+    birthdays.correct(session, customer_id=customer_id, birthday=birthdays.read(body), now=call.now)
+    return birthdays.shown(session, customer_id=customer_id)
+
+
+@members.write(
+    "PUT",
+    "/customers/<customer>/points/block",
+    permission="points.block",
+    body=BlockSchema,
+    answer=StandingSchema,
+)
+def block_points(session: Session, call: Call, customer: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Block a member's points, saying why, or let them go. Blocked, she earns on, and spends, gives and receives nothing."""
+    customer_id = customers.key_of(session, customer=customer)
+    return blocking.block(session, customer_id=customer_id, **body, actor=call.actor, now=call.now)
+
+
+def _count(call: Call) -> None:
+    """One more question about who is known by what.
+
+    Raises:
+        TooManyRequests.
+    """
     with db.transaction() as session:
         auth.hit_limit(
             session,
@@ -57,8 +135,6 @@ def look_up_member(call: Call, body: dict[str, str]) -> dict[str, Any]:
             window_seconds=limits.MEMBER_LOOKUP_SECONDS,
             now=call.now,
         )
-    with db.reading() as session:
-        return lookup.by_identity(session, kind=kind, value=value, now=call.now)
 
 
 def _myself(session: Session, call: Call) -> UUID:

@@ -305,7 +305,8 @@ class IdentityLinked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityUnlinked(Event):
-    """An address or number no longer names this customer: ``removed`` by hand, or ``proven`` by another person."""
+    """An address or number no longer names this customer: ``removed`` by hand, ``proven`` by another person, or merely
+    claimed here and ``observed`` with somebody at a till."""
 
     aggregate: ClassVar[str] = "identity_id"
     customer_id: uuid.UUID

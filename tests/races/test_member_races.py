@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from loyalty import cards, lookup
-from retail.kernel import db
+from loyalty import birthdays, cards, enrollment, lookup
+from retail.kernel import auth, db
 from tests import factories
 from tests.races.interleaving import Other, together
 
@@ -62,3 +62,42 @@ def test_two_who_ask_for_a_card_at_once_are_told_one_number(session: Session, no
         {"id": who.id},
     ).scalars()
     assert linked.all() == numbers[:1]
+
+
+@pytest.mark.parametrize(
+    "named", [{"phone": "09012345678"}, {"email": "a@example.com", "phone": "09012345678", "card": "2912345678906"}]
+)
+def test_one_phone_enrolled_at_many_tills_is_one_member(session: Session, now: datetime, named: dict[str, str]) -> None:
+    client = factories.api_client(session, ["members.work"], channel="store")
+    caller = auth.principal_of(client.token, cache_seconds=0)
+    assert caller is not None
+    ways = [named, dict(reversed(named.items()))]
+
+    def enroll(mine: Session, place: int) -> Any:
+        return enrollment.enroll(
+            mine,
+            name="Hanako",
+            locale="ja",
+            named=ways[place % 2],
+            birthday=None,
+            location=None,
+            caller=caller,
+            now=now,
+        )
+
+    tills = [lambda mine, place=place: enroll(mine, place) for place in range(HANDS)]
+    [made] = once(together(tills), enrollment.MemberKnown)
+    assert session.execute(text("SELECT id FROM customer")).scalars().all() == [made.customer_id]
+    assert session.execute(text("SELECT count(*) FROM event WHERE type = 'MemberEnrolled'")).scalar_one() == 1
+
+
+def test_of_two_birthdays_stated_at_once_one_stays(session: Session, now: datetime) -> None:
+    who = factories.customer(session)
+
+    def state(mine: Session, day: int) -> int:
+        birthdays.state(mine, customer_id=who.id, birthday=birthdays.Birthday(5, day), now=now)
+        return day
+
+    days = [lambda mine, day=day: state(mine, day) for day in range(1, HANDS)]
+    [day] = once(together(days), birthdays.BirthdaySet)
+    assert birthdays.shown(session, customer_id=who.id) == {"birthday": {"month": 5, "day": day}}
