@@ -14,21 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from orders.history import KEPT, LEFT_OUT, BookedInvoice, BookedLine, Entry, Remark
-from orders.importers.invoice_lines import InvoiceLine, Unreadable, UnreadableFile, read
-from retail.kernel.money import from_decimal
+from retail.invoice_lines import SERVICE_CODES, ZONE, InvoiceLine, Unreadable, UnreadableFile, minor, read
 
 FORMAT = "online-retail"
-CURRENCY = "GBP"
-ZONE = ZoneInfo("Europe/London")
-SERVICE_CODES = frozenset(
-    {"AMAZONFEE", "B", "BANK CHARGES", "C2", "CRUK", "D", "DOT", "M", "PADS", "POST", "S"}
-)  # bad debt, carriage, commission, discount, postage, manual, samples: booked, but nothing that is stocked
 
 REASONS: Mapping[str, str] = {
     # kept, with a remark
@@ -103,12 +95,6 @@ class Scan:
             exact, dropped = totals[month]
             totals[month] = exact + amount, dropped + amount - Decimal(booked).scaleb(-2)
         return dict(totals)
-
-
-@lru_cache(20_000)
-def minor(pounds: Decimal) -> int:
-    """Pounds in pence, rounded half up (away from zero)."""
-    return from_decimal(pounds, CURRENCY).amount_minor
 
 
 def scan(path: Path) -> Scan:

@@ -14,10 +14,10 @@ from uuid import UUID
 from orders import history
 from orders.history import ALREADY, Entry, Source
 from orders.importers import online_retail
-from orders.importers.invoice_lines import InvoiceLine, parse
-from orders.importers.online_retail import CURRENCY, FORMAT, REASONS, ZONE, Scan
+from orders.importers.online_retail import FORMAT, REASONS, Scan
 from orders.queries import history as queries
 from retail import setup
+from retail.invoice_lines import CURRENCY, ZONE, InvoiceLine, parse
 from retail.kernel import clock, db
 from retail.kernel.errors import NotFound
 

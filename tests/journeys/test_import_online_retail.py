@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 import orders.commands  # noqa: F401 - adds its command to the group
 from orders.importers import running
-from orders.importers.invoice_lines import COLUMNS, opened
+from retail.invoice_lines import COLUMNS, opened
 from retail.kernel.command import import_group
 from retail.kernel.config import Settings
 from tests.factories import staff

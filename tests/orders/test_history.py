@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from orders import history
 from orders.history import ImportedElsewhere, Source
 from orders.importers import online_retail, running
-from orders.importers.invoice_lines import COLUMNS, UnreadableFile
 from orders.importers.running import Account
+from retail.invoice_lines import COLUMNS, UnreadableFile
 
 Write = Callable[..., Path]
 TABLES = ("order", "order_line", "return", "return_line", "history_line", "product", "variant", "customer", "identity")

@@ -11,12 +11,12 @@ from click.testing import CliRunner, Result
 from sqlalchemy.orm import Session
 
 import app
-from orders.importers.invoice_lines import UnreadableFile
 from orders.replay import cards
 from orders.replay.online_retail import living, week
 from orders.replay.online_retail.living import Life
 from orders.replay.online_retail.week import CREDIT, SALE, Line, NoSuchWeek
 from retail import limits
+from retail.invoice_lines import UnreadableFile
 
 HEADING = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 MON, TUE = "2011-01-03 10:{:02}:00", "2011-01-04 10:{:02}:00"

@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from inventory import stock
 from orders import shipping_fees
-from orders.importers.online_retail import CURRENCY, FORMAT, ZONE
+from orders.importers.online_retail import FORMAT
 from orders.replay.online_retail.ways import STORES, WAREHOUSE, way_of
 from orders.replay.online_retail.week import SALE, Goods, Week
 from retail import catalog, clients, imports, setup, stores
 from retail import queries as ground
 from retail.catalog import NewPrice, NewVariant
+from retail.invoice_lines import CURRENCY, ZONE
 from retail.kernel import clock, db
 from retail.kernel.auth import STAFF, Principal
 from retail.kernel.outbox import SYSTEM

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orders.importers.invoice_lines import COLUMNS, InvoiceLine, Unreadable, UnreadableFile, parse, read
+from retail.invoice_lines import COLUMNS, InvoiceLine, Unreadable, UnreadableFile, parse, read
 
 HEADING = ",".join(COLUMNS)
 GOOD = "536365,85123A,WHITE HANGING HEART,6,2010-12-01 08:26:00,2.55,17850,United Kingdom"

@@ -2,7 +2,8 @@
 
 A record is one physical line. The format knows no line breaks inside a field, so a stray quotation mark spoils its own
 line and never swallows its neighbors. Each line becomes an `InvoiceLine` or, with the reason, an `Unreadable`. What a
-readable line means (a sale, a return, a write-off) is decided in `online_retail`.
+readable line means (a sale, a return, a write-off) is decided by who takes it over: `orders.importers.online_retail` books
+it as history, `loyalty.replay` earns points with it. What is true of the one shop that writes so stands here.
 """
 
 import csv
@@ -19,11 +20,18 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
+from zoneinfo import ZoneInfo
 
 from retail import limits
 from retail.kernel.errors import Invalid
+from retail.kernel.money import from_decimal
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+CURRENCY = "GBP"
+ZONE = ZoneInfo("Europe/London")
+SERVICE_CODES = frozenset(
+    {"AMAZONFEE", "B", "BANK CHARGES", "C2", "CRUK", "D", "DOT", "M", "PADS", "POST", "S"}
+)  # bad debt, carriage, commission, discount, postage, manual, samples: booked, but nothing that is stocked
 MAX_LINE_BYTES = 4_000
 REFERENCE_CHARACTERS = 64
 _QUANTITY = re.compile(r"-?[0-9]{1,9}")
@@ -74,6 +82,12 @@ class Unreadable:
 
 class _Digest(Protocol):
     def update(self, data: bytes, /) -> None: ...
+
+
+@lru_cache(20_000)
+def minor(pounds: Decimal) -> int:
+    """Pounds in pence, rounded half up (away from zero)."""
+    return from_decimal(pounds, CURRENCY).amount_minor
 
 
 @contextmanager
