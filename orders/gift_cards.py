@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from orders.queries import gift_cards as queries
 from orders.queries.gift_cards import GiftCardFacts
+from retail import queries as ground
 from retail.events import GiftCardAdjusted, GiftCardBlockedOrNot, GiftCardIssued
 from retail.kernel import config, outbox
 from retail.kernel.errors import Conflict, Invalid, NotFound, Stale
@@ -355,6 +356,8 @@ def number_for(session: Session, *, gift_card_id: UUID, customer_id: UUID | None
         NotFound: there is no such card, or it is another's.
     """
     card = queries.card(session, gift_card_id=gift_card_id)
-    if card is None or (customer_id is not None and card.customer_id != customer_id):
+    if card is None or (
+        customer_id is not None and not ground.are_one(session, customer_id=card.customer_id, other_id=customer_id)
+    ):
         raise NotFound("There is no such gift card")
     return number_of(card.id)

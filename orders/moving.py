@@ -95,7 +95,7 @@ def _lock(session: Session, fulfillment_id: UUID, caller: Principal) -> tuple[Lo
     """The customer's own, or one at the staff's own store."""
     if caller.kind == CUSTOMER:
         order, part = shortfalls.lock_part(session, fulfillment_id=fulfillment_id, caller=None)
-        if order.customer_id != caller.id:
+        if not caller.owns(order.customer_id):
             raise NotFound
         return order, part
     return shortfalls.lock_part(session, fulfillment_id=fulfillment_id, caller=caller)

@@ -44,7 +44,7 @@ def customer_for(session: Session, *, customer_id: UUID | None, caller: Principa
         CustomerUnknown: there is no such customer.
     """
     if caller.kind == CUSTOMER:
-        if customer_id is not None and customer_id != caller.id:
+        if customer_id is not None and not caller.owns(customer_id):
             raise NotFound
         customer_id = caller.id
     if customer_id is None:
@@ -68,8 +68,7 @@ def cart_of(session: Session, *, cart_id: UUID, caller: Principal) -> CartFacts:
     cart = cart_facts(session, cart_id=cart_id)
     if cart is None:
         raise NotFound
-    hers = caller.kind == CUSTOMER and cart.customer_id == caller.id
-    if cart.owner != caller.actor and not hers:
+    if not caller.did(cart.owner) and not caller.owns(cart.customer_id):
         raise NotFound
     return cart
 
@@ -79,7 +78,7 @@ def may_see_order(order: Mapping[str, Any], caller: Principal) -> bool:
     if caller.may("orders.read"):
         return True
     if caller.kind == CUSTOMER:
-        return caller.id is not None and order["customer_id"] == caller.id
+        return caller.owns(order["customer_id"])
     return bool(order["placed_by"] == caller.actor)
 
 
@@ -135,7 +134,7 @@ def require_party(caller: Principal, *, fulfillment_id: UUID, customer_id: UUID 
     if caller.kind == LINK:
         hers = caller.id == fulfillment_id
     elif caller.kind == CUSTOMER:
-        hers = caller.id is not None and caller.id == customer_id
+        hers = caller.owns(customer_id)
     else:
         hers = caller.at_location(location_id)
     if not hers:

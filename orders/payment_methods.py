@@ -11,6 +11,7 @@ from orders import gift_cards
 from orders.queries import changes as queries
 from orders.queries.changes import MethodFacts
 from retail import limits
+from retail import queries as ground
 from retail.kernel.errors import Conflict, Invalid, NotFound
 from retail.kernel.ids import new_id
 
@@ -28,14 +29,14 @@ class TooManyMethods(Conflict):
 
 
 _ADD = text(
-    """
+    f"""
     INSERT INTO payment_method (id, customer_id, kind, brand, label, provider_method, gift_card_id, external_reference, created_at)
     SELECT :id, :customer_id, :kind, :brand, :label, :provider_method, CAST(:gift_card_id AS uuid), :external_reference, :now
-    WHERE NOT EXISTS (SELECT FROM payment_method WHERE customer_id = :customer_id AND retired_at IS NULL
+    WHERE NOT EXISTS (SELECT FROM payment_method WHERE customer_id IN {ground.FAMILY} AND retired_at IS NULL
                       AND gift_card_id = CAST(:gift_card_id AS uuid))
     ON CONFLICT (customer_id, external_reference) DO NOTHING
     RETURNING id
-    """
+    """  # noqa: S608 - a constant
 )
 _RETIRE = text("UPDATE payment_method SET retired_at = :now WHERE id = :id AND retired_at IS NULL RETURNING id")
 
@@ -96,7 +97,8 @@ def of_customer(session: Session, *, customer_id: UUID | None, method_id: UUID) 
         NotFound: it is not.
     """
     found = queries.method_facts(session, method_id=method_id)
-    if found is None or customer_id is None or found.customer_id != customer_id or found.retired_at is not None:
+    hers = found is not None and ground.are_one(session, customer_id=found.customer_id, other_id=customer_id)
+    if found is None or not hers or found.retired_at is not None:
         raise NotFound("There is no such payment method")
     return found
 

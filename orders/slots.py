@@ -146,7 +146,7 @@ def change(
     """
     hers = caller.kind == CUSTOMER
     order, part = shortfalls.lock_part(session, fulfillment_id=fulfillment_id, caller=None if hers else caller)
-    if hers and order.customer_id != caller.id:
+    if hers and not caller.owns(order.customer_id):
         raise NotFound
     if part.method != "pickup" or part.state not in OPEN:
         raise shortfalls.illegal(part, f"A {part.method} that is {part.state} has no slot")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -35,7 +36,7 @@ def of_order(
     if caller.kind != CUSTOMER:
         return steps
     return [
-        step | {"actor": "you" if step["actor"] == caller.actor else "shop", "data": _hers(step["data"], caller)}
+        step | {"actor": "you" if caller.did(step["actor"]) else "shop", "data": _hers(step["data"], caller)}
         for step in steps
     ]
 
@@ -43,4 +44,4 @@ def of_order(
 def _hers(data: Mapping[str, Any], caller: Principal) -> dict[str, Any]:
     """An event's data without the id of another customer."""
     named = data.get("customer_id")
-    return dict(data) if named is None or named == str(caller.id) else dict(data) | {"customer_id": None}
+    return dict(data) if named is None or caller.owns(UUID(named)) else dict(data) | {"customer_id": None}

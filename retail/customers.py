@@ -141,7 +141,8 @@ def link(
     identity_id = identity(session, kind=kind, value=written)
     active = queries.lock_active_link(session, identity_id=identity_id)
     if active is not None:
-        if active.customer_id == customer_id:
+        if customer_id in (active.customer_id, active.survivor_id):
+            customer_id = active.customer_id  # it stays with the record that it named before a merge
             if RANK[active.assurance] >= RANK[assurance]:
                 return False
             _close(session, link_id=active.id, now=now)
@@ -169,11 +170,11 @@ def unlink(session: Session, *, customer_id: UUID, identity_id: UUID, actor: str
         NotFound: it does not name her.
     """
     active = queries.lock_active_link(session, identity_id=identity_id)
-    if active is None or active.customer_id != customer_id:
+    if active is None or customer_id not in (active.customer_id, active.survivor_id):
         raise NotFound("This customer has no such address or number")
     _close(session, link_id=active.id, now=now)
     gone = events.IdentityUnlinked(
-        customer_id=customer_id, identity_id=identity_id, kind=active.kind, because="removed"
+        customer_id=active.customer_id, identity_id=identity_id, kind=active.kind, because="removed"
     )
     outbox.publish(session, gone, actor=actor, now=now)
 
@@ -192,14 +193,15 @@ def drop_claim(session: Session, *, identity_id: UUID, actor: str, now: datetime
 
 
 def prove(session: Session, *, identity_id: UUID, locale: str, actor: str, now: datetime) -> UUID:
-    """Somebody has answered a code sent to this identity: whose is it? Returns the customer, made when new.
+    """Somebody has answered a code sent to this identity: whose is it? Returns the customer, made when new; the record
+    that it names, also when that was merged since: her log-in leads on for as long as the merge holds.
 
     A proven or observed link tells; it becomes attested. A claim does not: whoever typed the address into that record
     need not be its owner, who would then read a stranger's orders. The owner gets a record of her own and the claim ends.
     """
     active = queries.lock_active_link(session, identity_id=identity_id)
     if active is not None and RANK[active.assurance] >= RANK["observed"]:
-        customer_id = active.survivor_id
+        customer_id = active.customer_id
     else:
         customer_id = register(session, name="", locale=locale, identities=(), actor=actor, now=now)
     kind, value = queries.identity_value(session, identity_id=identity_id)

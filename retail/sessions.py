@@ -18,7 +18,7 @@ from retail import customers, events, limits, queries
 from retail.kernel import auth, config, db, ids, outbox
 from retail.kernel.auth import CUSTOMER, STAFF, Principal
 from retail.kernel.errors import Invalid, Unauthorized
-from retail.models import OneTimeCode, Token
+from retail.models import Customer, OneTimeCode, Token
 
 LOGIN_CODE = "login-code"
 
@@ -203,8 +203,10 @@ def revoke_client(session: Session, *, client_id: UUID, now: datetime) -> None:
 
 
 def revoke_customer(session: Session, *, customer_id: UUID, now: datetime) -> None:
-    """End all sessions of a customer."""
-    _revoke(session, [Token.__table__.c.customer_id == customer_id], now)
+    """End all sessions of a customer and those merged into her."""
+    table: Any = Customer.__table__
+    hers = sa.select(table.c.id).where(sa.or_(table.c.id == customer_id, table.c.merged_into == customer_id))
+    _revoke(session, [Token.__table__.c.customer_id.in_(hers)], now)
 
 
 def forget_old(session: Session, *, now: datetime) -> int:
@@ -227,7 +229,8 @@ def _open(session: Session, *, customer_id: UUID, client: Principal, family: UUI
     owner = {"customer_id": customer_id, "client_id": client.id, "family": family, "channel_code": client.channel}
     _store(session, access, "access", now, access_ends, **owner)
     _store(session, renewal, "refresh", now, renewal_ends, **owner)
-    return CustomerTokens(access, access_ends, renewal, renewal_ends, customer_id)
+    known_as = queries.customer_key(session, customer_id=customer_id, reference=None)
+    return CustomerTokens(access, access_ends, renewal, renewal_ends, known_as or customer_id)
 
 
 def _store(session: Session, token: str, kind: str, now: datetime, ends: datetime, **owner: Any) -> None:

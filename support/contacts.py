@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from orders import queries as orders
+from retail import queries as ground
 from retail.events import ContactNoted
 from retail.kernel import ids, outbox
 from retail.kernel.auth import STAFF, Principal
@@ -68,10 +69,12 @@ def note(
                 errors=[{"field": "customer_id", "code": "unknown", "detail": "There is no such customer"}]
             )
         customer_id = person["id"]
-    if found is not None and found["customer_id"] != customer_id:
-        raise SubjectMismatch(
-            errors=[{"field": "order", "code": "mismatch", "detail": "The order is not this customer's"}]
-        )
+    if found is not None and customer_id is not None:
+        if not ground.are_one(session, customer_id=found["customer_id"], other_id=customer_id):
+            raise SubjectMismatch(
+                errors=[{"field": "order", "code": "mismatch", "detail": "The order is not this customer's"}]
+            )
+        customer_id = found["customer_id"]  # the record with which it was bought, which may have been merged into hers
     contact = Contact(
         id=ids.new_id(),
         customer_id=customer_id,

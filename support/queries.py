@@ -14,11 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail.kernel.hot import Hot
+from retail.queries import FAMILY, family
 from support.models import Contact, Message
 
 
 def _person_sql(seed: str) -> Hot:
-    """The customer that `seed` (customer_id, assurance, steps) leads to, with her active identities.
+    """The customer that `seed` (customer_id, assurance, steps) leads to, with her active identities and those of whoever was
+    merged into her.
 
     A merged customer is a tombstone that points on; ten steps are more than any chain has.
     """
@@ -35,7 +37,7 @@ def _person_sql(seed: str) -> Hot:
                (SELECT json_agg(json_build_object('kind', i.kind, 'namespace', i.namespace, 'value', i.value,
                                                   'assurance', l.assurance, 'from_at', l.from_at) ORDER BY l.from_at, l.id)
                   FROM identity_link AS l JOIN identity AS i ON i.id = l.identity_id
-                 WHERE l.customer_id = c.id AND l.to_at IS NULL) AS identities
+                 WHERE l.customer_id IN {family("c.id")} AND l.to_at IS NULL) AS identities
         FROM found AS f JOIN customer AS c ON c.id = f.customer_id AND c.merged_into IS NULL
         """  # noqa: S608  (the seeds are ours)
     )
@@ -52,28 +54,48 @@ _BY_REFERENCE = _person_sql(
 )
 
 
-def _history(message_by: str, contact_by: str, event_by: str, at: str = "seq") -> Hot:
-    """Messages, contacts and timeline of one subject in one statement; each list has at most `:limit` + 1 rows."""
+def _history(subjects: str, message_by: str, contact_by: str, event_by: str) -> Hot:
+    """Messages, contacts and timeline of the `subjects` (ids), in one statement; each list has at most `:limit` + 1 rows.
+    They are the newest of each subject by its index, then of all: bounded whatever the history."""
+
+    def newest(shown: str, rows: str, order: str, limit: str) -> str:
+        of_each = f"{rows} ORDER BY {order} LIMIT :{limit} + 1"
+        joined = f"SELECT {shown} FROM {subjects} AS subject CROSS JOIN LATERAL ({of_each}) AS one"  # noqa: S608
+        return f"{joined} ORDER BY {order} LIMIT :{limit} + 1"
+
+    message = "id, channel, address, template, locale, subject, body, state, order_id, created_at, sent_at"
+    messages = newest(
+        ", ".join(f"one.{name}" for name in message.split(", ")),
+        f"SELECT seq, {message} FROM message WHERE {message_by} = subject.id",  # noqa: S608
+        "seq DESC",
+        "limit",
+    )
+    contacts = newest(
+        "one.*",
+        f"""SELECT contact.id, contact.channel, contact.direction, contact.text, contact.at,
+                   contact.order_id, contact.customer_id, contact.staff_id, staff.name AS staff_name
+            FROM contact LEFT JOIN staff ON staff.id = contact.staff_id
+            WHERE contact.{contact_by} = subject.id""",  # noqa: S608
+        "at DESC, id DESC",
+        "limit",
+    )
+    timeline = newest(
+        "one.id, one.type, one.aggregate_id, one.actor, one.at, one.data",
+        f"SELECT seq, id, type, aggregate_id, actor, at, data FROM event WHERE {event_by} = subject.id",  # noqa: S608
+        "seq DESC",
+        "timeline_limit",
+    )
     return Hot(
         f"""
-        SELECT (SELECT coalesce(json_agg(m), '[]') FROM (
-                    SELECT id, channel, address, template, locale, subject, body, state, order_id, created_at, sent_at
-                    FROM message WHERE {message_by} = :subject ORDER BY {at} DESC LIMIT :limit + 1) AS m) AS messages,
-               (SELECT coalesce(json_agg(c), '[]') FROM (
-                    SELECT contact.id, contact.channel, contact.direction, contact.text, contact.at,
-                           contact.order_id, contact.customer_id, contact.staff_id, staff.name AS staff_name
-                    FROM contact LEFT JOIN staff ON staff.id = contact.staff_id
-                    WHERE contact.{contact_by} = :subject
-                    ORDER BY contact.at DESC, contact.id DESC LIMIT :limit + 1) AS c) AS contacts,
-               (SELECT coalesce(json_agg(e), '[]') FROM (
-                    SELECT id, type, aggregate_id, actor, at, data
-                    FROM event WHERE {event_by} = :subject ORDER BY seq DESC LIMIT :timeline_limit + 1) AS e) AS timeline
-        """  # noqa: S608  (the three words are ours)
+        SELECT (SELECT coalesce(json_agg(m), '[]') FROM ({messages}) AS m) AS messages,
+               (SELECT coalesce(json_agg(c), '[]') FROM ({contacts}) AS c) AS contacts,
+               (SELECT coalesce(json_agg(e), '[]') FROM ({timeline}) AS e) AS timeline
+        """  # noqa: S608
     )
 
 
-_HISTORY_OF_CUSTOMER = _history("customer_id", "customer_id", "party_id")
-_HISTORY_OF_ORDER = _history("order_id", "order_id", "aggregate_id")
+_HISTORY_OF_CUSTOMER = _history(FAMILY, "customer_id", "customer_id", "party_id")
+_HISTORY_OF_ORDER = _history("(SELECT CAST(:order_id AS uuid) AS id)", "order_id", "order_id", "aggregate_id")
 
 
 def person_by_identity(session: Session, *, kind: str, namespace: str = "", value: str) -> dict[str, Any] | None:
@@ -107,9 +129,9 @@ def _person(session: Session, statement: Hot, params: Mapping[str, Any]) -> dict
 def history_of_customer(
     session: Session, *, customer_id: uuid.UUID, limit: int, timeline_limit: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """messages, contacts and timeline of a customer, newest first, one row more than asked when there are more."""
+    """messages, contacts and timeline of a customer and those merged into her, newest first, one row more than asked when there are more."""
     found = _HISTORY_OF_CUSTOMER.run(
-        session, {"subject": customer_id, "limit": limit, "timeline_limit": timeline_limit}
+        session, {"customer_id": customer_id, "limit": limit, "timeline_limit": timeline_limit}
     ).one()
     return dict(found._asdict())
 
@@ -119,7 +141,7 @@ def history_of_order(
 ) -> dict[str, list[dict[str, Any]]]:
     """The same of one order (a guest's)."""
     found = _HISTORY_OF_ORDER.run(
-        session, {"subject": order_id, "limit": limit, "timeline_limit": timeline_limit}
+        session, {"order_id": order_id, "limit": limit, "timeline_limit": timeline_limit}
     ).one()
     return dict(found._asdict())
 
@@ -173,7 +195,8 @@ def contacts_page(
         Contact.at,
     ).order_by(Contact.at.desc(), Contact.id.desc())
     if customer_id is not None:
-        statement = statement.where(Contact.customer_id == customer_id)
+        hers = sa.text(f"contact.customer_id IN {FAMILY}").bindparams(customer_id=customer_id)
+        statement = statement.where(hers)
     if order_id is not None:
         statement = statement.where(Contact.order_id == order_id)
     if after is not None:

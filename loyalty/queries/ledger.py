@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from retail.kernel.errors import NotFound
 from retail.kernel.hot import Hot
+from retail.queries import FAMILY
 
 _POINTS = Hot(
     """
@@ -61,13 +62,15 @@ def points_of(session: Session, *, customer_id: uuid.UUID, now: datetime) -> dic
 
 
 _ENTRIES = text(
-    """
+    f"""
     SELECT t.id, t.seq, t.kind, t.order_id, t.reason, t.at, entries.points, entries.held, entries.owed, entries.entries
     FROM customer AS c
     LEFT JOIN LATERAL (
-        SELECT * FROM points_transaction
-        WHERE customer_id = c.id AND (CAST(:before AS bigint) IS NULL OR seq < CAST(:before AS bigint))
-        ORDER BY seq DESC LIMIT :limit
+        SELECT one.* FROM {FAMILY} AS member CROSS JOIN LATERAL (
+            SELECT * FROM points_transaction
+            WHERE customer_id = member.id AND (CAST(:before AS bigint) IS NULL OR seq < CAST(:before AS bigint))
+            ORDER BY seq DESC LIMIT :limit
+        ) AS one ORDER BY one.seq DESC LIMIT :limit
     ) AS t ON true
     LEFT JOIN LATERAL (
         SELECT CAST(coalesce(sum(e.points) FILTER (WHERE e.account = 'member'), 0) AS bigint) AS points,
@@ -79,12 +82,13 @@ _ENTRIES = text(
     ) AS entries ON true
     WHERE c.id = :customer_id
     ORDER BY t.seq DESC
-    """
+    """  # noqa: S608 - words of this package
 )
 
 
 def entries_of(session: Session, *, customer_id: uuid.UUID, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """A customer's points transactions, newest first, `limit` rows at most, older than sequence `before`. One statement.
+    """The points transactions of a customer and those merged into her, newest first, `limit` rows at most, older than
+    sequence `before`. One statement.
 
     Each: id, seq, kind, order_id, reason, at; `points`, `held`, `owed` are what it changed on her balances; `entries`
     are its sides ``{"account", "points", "lot_id"}``, which sum to zero.

@@ -139,6 +139,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["stays_id"], ["customer.id"], name=op.f("fk_customer_merge_stays_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customer_merge")),
     )
+    op.create_index(op.f("ix_customer_merge_gone_id"), "customer_merge", ["gone_id"], unique=False)
     op.create_index(op.f("ix_customer_merge_stays_id"), "customer_merge", ["stays_id"], unique=False)
     op.create_index(
         "uq_customer_merge_active",

@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from retail.queries import FAMILY
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyFacts:
@@ -171,7 +173,7 @@ _METHODS = """
     FROM payment_method AS m LEFT JOIN gift_card AS g ON g.id = m.gift_card_id
     WHERE """
 _METHOD = text(_METHODS + "m.id = :method_id")
-_METHODS_OF = text(_METHODS + "m.customer_id = :customer_id AND m.retired_at IS NULL ORDER BY m.created_at, m.id")
+_METHODS_OF = text(_METHODS + f"m.customer_id IN {FAMILY} AND m.retired_at IS NULL ORDER BY m.created_at, m.id")
 
 
 @dataclass(frozen=True, slots=True)

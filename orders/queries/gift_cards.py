@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from retail.queries import FAMILY
+
 
 @dataclass(frozen=True, slots=True)
 class GiftCardFacts:
@@ -45,7 +47,7 @@ def lock_card(session: Session, *, gift_card_id: UUID) -> GiftCardFacts:
 
 
 _CARD = text(f"SELECT {_COLUMNS} FROM gift_card WHERE id = :gift_card_id")  # noqa: S608 - a constant
-_CARDS = text(f"SELECT {_COLUMNS} FROM gift_card WHERE customer_id = :customer_id ORDER BY created_at, id")  # noqa: S608
+_CARDS = text(f"SELECT {_COLUMNS} FROM gift_card WHERE customer_id IN {FAMILY} ORDER BY created_at, id")  # noqa: S608
 _ENTRIES = text(
     """
     SELECT e.id, e.kind, e.amount_minor, e.reason, e.actor, e.at, o.reference AS order_reference
@@ -62,7 +64,7 @@ def card(session: Session, *, gift_card_id: UUID) -> GiftCardFacts | None:
 
 
 def cards_of(session: Session, *, customer_id: UUID) -> list[GiftCardFacts]:
-    """A customer's cards, oldest first."""
+    """The cards of a customer and those merged into her, oldest first."""
     return [GiftCardFacts(*row) for row in session.execute(_CARDS, {"customer_id": customer_id}).all()]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from retail.kernel.ids import parse_reference, parse_uuid
+from retail.queries import FAMILY
 
 REFERENCE_PREFIX = "R"
 
@@ -126,14 +127,23 @@ def order_dict(
 _IS_OPEN = """
     (o.kind = 'live' AND o.cancelled_at IS NULL AND (o.confirmed_at IS NULL OR EXISTS (
         SELECT 1 FROM fulfillment AS f WHERE f.order_id = o.id AND f.state NOT IN ('collected', 'delivered', 'expired', 'cancelled'))))"""
+
+
+def _shelf(number: int, condition: str, limit: str) -> str:
+    """The newest of each of her records first, by its index, then of all: bounded, however much there is."""
+    return f"""
+        (SELECT one.id, one.placed_at, {number} AS shelf FROM {FAMILY} AS member CROSS JOIN LATERAL (
+             SELECT id, placed_at FROM "order" AS o WHERE o.customer_id = member.id AND {condition}
+             ORDER BY placed_at DESC, id DESC LIMIT :{limit}) AS one
+         ORDER BY one.placed_at DESC, one.id DESC LIMIT :{limit})"""  # noqa: S608 - words of this module
+
+
 _FOR_CUSTOMER = text(
     f"""
     WITH mine AS (
-        (SELECT id, placed_at, 0 AS shelf FROM "order" AS o WHERE o.customer_id = :customer_id AND {_IS_OPEN}
-         ORDER BY placed_at DESC, id DESC LIMIT :open_limit)
+        {_shelf(0, _IS_OPEN, "open_limit")}
         UNION ALL
-        (SELECT id, placed_at, 1 AS shelf FROM "order" AS o WHERE o.customer_id = :customer_id AND NOT {_IS_OPEN}
-         ORDER BY placed_at DESC, id DESC LIMIT :past_limit)
+        {_shelf(1, f"NOT {_IS_OPEN}", "past_limit")}
     )
     SELECT {ORDER_SQL} AS order_json,
            (SELECT json_agg({RETURN_SQL} ORDER BY b.requested_at DESC, b.id)
@@ -144,8 +154,11 @@ _FOR_CUSTOMER = text(
 )
 _RETURNS = text(
     f"""
-    SELECT {RETURN_SQL} FROM "return" AS b WHERE b.customer_id = :customer_id
-    ORDER BY b.requested_at DESC, b.id DESC LIMIT :limit
+    SELECT {RETURN_SQL} FROM (
+        SELECT one.* FROM {FAMILY} AS member CROSS JOIN LATERAL (
+            SELECT * FROM "return" WHERE customer_id = member.id ORDER BY requested_at DESC, id DESC LIMIT :limit) AS one
+        ORDER BY one.requested_at DESC, one.id DESC LIMIT :limit) AS b
+    ORDER BY b.requested_at DESC, b.id DESC
     """  # noqa: S608 - constants of this module
 )
 
@@ -153,7 +166,8 @@ _RETURNS = text(
 def orders_for_customer(
     session: Session, *, customer_id: UUID, open_limit: int, past_limit: int
 ) -> list[dict[str, Any]]:
-    """A customer's orders, live and imported: open ones first, each part newest first; one statement.
+    """The orders of a customer and those merged into her, live and imported: open ones first, each part newest first; one
+    statement.
 
     Each is an order dict with `returns`, the returns that name it. Returns without an order: `returns_for_customer`.
     """
@@ -165,7 +179,7 @@ def orders_for_customer(
 
 
 def returns_for_customer(session: Session, *, customer_id: UUID, limit: int) -> list[dict[str, Any]]:
-    """A customer's returns, newest first, also those that history does not tie to an order (order_id None)."""
+    """The returns of a customer and those merged into her, newest first, also those that history does not tie to an order (order_id None)."""
     rows = session.execute(_RETURNS, {"customer_id": customer_id, "limit": limit}).scalars().all()
     return [_return_of(found) for found in rows]
 
@@ -199,7 +213,6 @@ def list_orders(
     given: dict[str, Any] = {"limit": limit + 1}
     where = ["true"]
     filters: dict[str, tuple[str, Any]] = {
-        "customer_id": ("o.customer_id = :customer_id", customer_id),
         "placed_by": ("o.placed_by = :placed_by", placed_by),
         "status": (f"{STATUS_SQL} = :status", status),
         "placed_from": ("o.placed_at >= :placed_from", placed_from),
@@ -215,11 +228,14 @@ def list_orders(
     if after is not None:
         where.append("(o.placed_at, o.id) < (:after_at, :after_id)")
         given |= {"after_at": after[0], "after_id": after[1]}
-    statement = text(
-        f"""SELECT {ORDER_SQL} FROM (SELECT * FROM "order" AS o WHERE {" AND ".join(where)}
-                                   ORDER BY o.placed_at DESC, o.id DESC LIMIT :limit) AS o
-            ORDER BY o.placed_at DESC, o.id DESC"""  # noqa: S608 - conditions written above, values bound
-    )
+    if customer_id is not None:
+        where.append("o.customer_id = member.id")
+        given["customer_id"] = customer_id
+    newest = "ORDER BY o.placed_at DESC, o.id DESC LIMIT :limit"
+    found = f'SELECT o.* FROM "order" AS o WHERE {" AND ".join(where)} {newest}'  # noqa: S608 - conditions written above
+    if customer_id is not None:  # the newest of each of her records, then of all
+        found = f"SELECT o.* FROM {FAMILY} AS member CROSS JOIN LATERAL ({found}) AS o {newest}"  # noqa: S608
+    statement = text(f"SELECT {ORDER_SQL} FROM ({found}) AS o ORDER BY o.placed_at DESC, o.id DESC")  # noqa: S608
     return [order_of(found) for found in session.execute(statement, given).scalars().all()]
 
 

@@ -17,12 +17,12 @@ _FIGURES = """p.id, p.code, p.name, p.name_ja, p.kind, p.currency, p.percent_bp,
     p.buy_quantity, p.get_quantity, p.times, p.steps, p.skus, p.categories, p.min_quantity, p.min_amount_minor,
     p.priority, p.stackable, p.exclusive_group"""
 # A customer's own uses, and those of a guest with one of her addresses. A guest is whoever has the email or the phone.
-OWN_USES = """(
+OWN_USES = f"""(
     SELECT count(*) FROM coupon_use AS u JOIN "order" AS o ON o.id = u.order_id
     WHERE u.coupon_id = c.id AND u.released_at IS NULL
-      AND (o.customer_id = CAST(:customer_id AS uuid)
+      AND (o.customer_id IN {ground.FAMILY}
            OR ((o.customer_id IS NULL OR CAST(:customer_id AS uuid) IS NULL)
-               AND (o.contact_email = CAST(:email AS text) OR o.contact_phone = CAST(:phone AS text)))))"""
+               AND (o.contact_email = CAST(:email AS text) OR o.contact_phone = CAST(:phone AS text)))))"""  # noqa: S608 - a constant
 # Automatic promotions that may count here and now for one of the offers, and those of the coupons shown, whatever their
 # state: why a coupon does not count is told. `kept` are the codes that an order was placed with: they count again.
 _PROMOTIONS = f"""

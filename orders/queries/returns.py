@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from retail.queries import FAMILY
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyFacts:
@@ -171,7 +173,7 @@ def list_returns(
     given: dict[str, Any] = {"limit": limit + 1}
     where = ["b.kind = 'live'"]
     filters: dict[str, tuple[str, Any]] = {
-        "customer_id": ("b.customer_id = :customer_id", customer_id),
+        "customer_id": (f"b.customer_id IN {FAMILY}", customer_id),
         "order_id": ("b.order_id = :order_id", order_id),
         "states": ("b.state = ANY(CAST(:states AS text[]))", list(states) or None),
         "locations": (

@@ -48,11 +48,13 @@ class Ware:
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """The customer that a sale's `member` or `customer_id` means."""
+    """The customer that a sale's `member` or `customer_id` means; `named_id` is the record that it named, which may have
+    been merged into hers."""
 
     id: UUID
     name: str
     locale: str
+    named_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ _BUYERS = text(
         JOIN identity_link AS link ON link.identity_id = i.id AND link.to_at IS NULL AND link.assurance IN ('attested', 'verified')
         WHERE i.kind = 'card' AND i.namespace = '' AND i.value = ANY(CAST(:cards AS text[]))
     )
-    SELECT asked.key, c.id, c.name, c.locale
+    SELECT asked.key, c.id, c.name, c.locale, given.id AS named_id
     FROM asked JOIN customer AS given ON given.id = asked.customer_id
     JOIN customer AS c ON c.id = coalesce(given.merged_into, given.id)
     """
@@ -181,7 +183,7 @@ def wares(session: Session, *, skus: Sequence[str]) -> dict[str, Ware]:
 def buyers(session: Session, *, ids: Sequence[UUID], cards: Sequence[str]) -> dict[str, Buyer]:
     """Customers by their ids (as texts) and loyalty cards; who was merged is the one she was merged into."""
     rows = session.execute(_BUYERS, {"ids": list(ids), "cards": list(cards)}).all()
-    return {row.key: Buyer(row.id, row.name, row.locale) for row in rows}
+    return {row.key: Buyer(row.id, row.name, row.locale, row.named_id) for row in rows}
 
 
 def lock_cards(session: Session, *, hashes: Sequence[str]) -> dict[str, Card]:

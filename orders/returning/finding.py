@@ -26,7 +26,7 @@ def show(session: Session, *, given: str, caller: Principal) -> dict[str, Any]:
     if keys is None:
         raise NotFound
     found = queries.return_dict(session, return_id=keys[0])
-    if caller.kind == CUSTOMER and (caller.id is None or found["customer_id"] != caller.id):
+    if caller.kind == CUSTOMER and not caller.owns(found["customer_id"]):
         raise NotFound
     if found["location_id"] is not None and not caller.at_location(found["location_id"]):
         raise NotFound

@@ -68,7 +68,7 @@ def locked(session: Session, *, given: str, caller: Principal) -> tuple[OrderFac
     if keys is None or order is None:
         raise NotFound
     found = queries.lock_return(session, return_id=keys[0])
-    if caller.kind == CUSTOMER and (caller.id is None or found.customer_id != caller.id):
+    if caller.kind == CUSTOMER and not caller.owns(found.customer_id):
         raise NotFound
     if found.location_id is not None:
         caller.require_location(found.location_id)

@@ -1,7 +1,8 @@
 """Who is asking, and what they may do. The tables of people and keys belong to `retail`; here are the tools.
 
 A principal carries permission strings, one per route, denied by default; `locations` bounds store staff to their stores.
-Tokens are random, looked up by SHA-256, remembered per process for a few seconds (`principal_cache_seconds`).
+Tokens are random, looked up by SHA-256, remembered per process for a few seconds (`principal_cache_seconds`); a customer
+of merged records is not: what is not hers any more when a merge is undone, she does not see from that moment on.
 """
 
 import hashlib
@@ -38,6 +39,7 @@ class Principal:
         channel: where a client or a customer's session speaks from (web, app, store, phone).
         locations: the stores a member of staff is bound to; None means every location.
         token_hash: of the presented token, for logging out.
+        also: a customer's other records, which were merged into this one.
     """
 
     kind: str
@@ -48,11 +50,22 @@ class Principal:
     locations: frozenset[uuid.UUID] | None = None
     locale: str = "en"
     token_hash: str = ""
+    also: frozenset[uuid.UUID] = frozenset()
 
     @property
     def actor(self) -> str:
         """How events, movements and log lines name this caller."""
         return f"{self.kind}:{self.id}" if self.id else self.kind
+
+    def owns(self, customer_id: uuid.UUID | None) -> bool:
+        """Whether this caller is the customer of that record, or of one into which that record was merged."""
+        if self.kind != CUSTOMER or customer_id is None:
+            return False
+        return customer_id == self.id or customer_id in self.also
+
+    def did(self, actor: str) -> bool:
+        """Whether `actor`, as events name her, is this caller."""
+        return actor == self.actor or actor in {f"{self.kind}:{one}" for one in self.also}
 
     def may(self, permission: str) -> bool:
         """Whether this caller holds `permission`."""
@@ -139,7 +152,7 @@ def principal_of(token: str, *, cache_seconds: float) -> Principal | None:
     with _cache_lock:
         if len(_cache) >= _CACHE_ENTRIES:
             _cache.clear()
-        if principal is not None:
+        if principal is not None and not principal.also:
             _cache[hashed] = (time.monotonic() + cache_seconds, principal)
         else:
             _cache.pop(hashed, None)

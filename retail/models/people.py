@@ -75,7 +75,7 @@ class CustomerMerge(Base):
 
     __tablename__ = "customer_merge"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    gone_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customer.id"))
+    gone_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customer.id"), index=True)
     stays_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customer.id"), index=True)
     repointed: Mapped[list[uuid.UUID]] = mapped_column(sa.ARRAY(sa.UUID), server_default="{}")
     reason: Mapped[str] = mapped_column(server_default="")

@@ -18,6 +18,7 @@ _PRINCIPAL = Hot(
     SELECT t.hash, t.channel_code, c.id AS client_id, c.name AS client_name, c.channel_code AS client_channel,
            c.location_id AS client_location, c.scopes,
            coalesce(u.merged_into, u.id) AS customer_id, u.name AS customer_name, u.locale AS customer_locale,
+           ARRAY(SELECT id FROM customer WHERE merged_into = coalesce(u.merged_into, u.id)) AS also,
            s.id AS staff_id, s.name AS staff_name, s.role, s.locale AS staff_locale,
            ARRAY(SELECT location_id FROM staff_location WHERE staff_id = s.id) AS staff_locations
     FROM token AS t
@@ -58,6 +59,7 @@ def _principal(row: Row[Any]) -> Principal:
             channel=row.channel_code or row.client_channel,
             locale=row.customer_locale,
             token_hash=row.hash,
+            also=frozenset(row.also),
         )
     return Principal(
         CLIENT,

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from retail.kernel import db
 from retail.kernel.hot import Hot
+from retail.queries.merges import FAMILY, family
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerFacts:
-    """A customer with her best email and phone (highest assurance, then the latest); `merged_into` on a tombstone."""
+    """A customer with the best email and phone of her and those merged into her (highest assurance, then the latest);
+    `merged_into` on a tombstone."""
 
     id: UUID
     reference: str
@@ -30,13 +32,14 @@ class CustomerFacts:
 
 _BEST = """
     (SELECT i.value FROM identity_link AS k JOIN identity AS i ON i.id = k.identity_id
-     WHERE k.customer_id = c.id AND k.to_at IS NULL AND i.kind = 'KIND'
+     WHERE k.customer_id IN FAMILY AND k.to_at IS NULL AND i.kind = 'KIND'
      ORDER BY array_position(ARRAY['claimed', 'observed', 'attested', 'verified'], k.assurance) DESC, k.from_at DESC, k.id DESC
      LIMIT 1) AS KIND"""
 _FACTS = Hot(
     f"""
     SELECT c.id, c.reference, c.name, c.locale, c.version, c.created_at, c.merged_into,
-           {_BEST.replace("KIND", "email")}, {_BEST.replace("KIND", "phone")}
+           {_BEST.replace("KIND", "email").replace("FAMILY", FAMILY)},
+           {_BEST.replace("KIND", "phone").replace("FAMILY", FAMILY)}
     FROM customer AS c WHERE c.id = :customer_id
     """  # noqa: S608 - constants of this module
 )
@@ -50,12 +53,12 @@ _BY_IDENTITY = text(
     """
 )
 _IDENTITIES = text(
-    """
-    SELECT i.id, i.kind, i.value, k.assurance, k.from_at
+    f"""
+    SELECT i.id, i.kind, i.value, k.assurance, k.from_at, k.customer_id
     FROM identity_link AS k JOIN identity AS i ON i.id = k.identity_id
-    WHERE k.customer_id = :customer_id AND k.to_at IS NULL
+    WHERE k.customer_id IN {FAMILY} AND k.to_at IS NULL
     ORDER BY i.kind, k.from_at, k.id
-    """
+    """  # noqa: S608 - a constant
 )
 
 
@@ -72,7 +75,7 @@ def customer_by_identity(session: Session, *, kind: str, value: str) -> tuple[UU
 
 
 def identities_of(session: Session, *, customer_id: UUID) -> list[dict[str, Any]]:
-    """A customer's active identities: id, kind, value, assurance, from_at."""
+    """The active identities of a customer and those merged into her: id, kind, value, assurance, from_at, customer_id."""
     return [dict(row) for row in session.execute(_IDENTITIES, {"customer_id": customer_id}).mappings().all()]
 
 
@@ -120,19 +123,20 @@ _LOCK_LINK = text(
 _KEY = text(
     "SELECT coalesce(merged_into, id) FROM customer WHERE id = CAST(:customer_id AS uuid) OR reference = :reference"
 )
-_CUSTOMER = """
+_CUSTOMER = f"""
     SELECT c.id, c.reference, c.name, c.locale, c.address, c.version, c.created_at, c.updated_at,
            coalesce((SELECT json_agg(json_build_object('id', i.id, 'kind', i.kind, 'value', i.value,
                                                        'assurance', k.assurance, 'from_at', k.from_at)
                                      ORDER BY i.kind, k.from_at, k.id)
                      FROM identity_link AS k JOIN identity AS i ON i.id = k.identity_id
-                     WHERE k.customer_id = c.id AND k.to_at IS NULL), '[]') AS identities
+                     WHERE k.customer_id IN {family("c.id")} AND k.to_at IS NULL), '[]') AS identities
     FROM customer AS c
-    WHERE c.merged_into IS NULL AND """
+    WHERE c.merged_into IS NULL AND """  # noqa: S608 - constants of this module
 _BY_KEY = text(_CUSTOMER + "c.id = :customer_id")
 _LISTED = text(
-    _CUSTOMER
-    + """(CAST(:pattern AS text) IS NULL OR c.name ILIKE :pattern)
+    _CUSTOMER  # noqa: S608 - a constant of this module
+    + """(CAST(:pattern AS text) IS NULL OR c.name ILIKE :pattern
+       OR c.id IN (SELECT merged_into FROM customer WHERE merged_into IS NOT NULL AND name ILIKE :pattern))
       AND (CAST(:postal_code AS text) IS NULL OR c.address->>'postal_code' = :postal_code)
       AND (CAST(:only AS uuid) IS NULL OR c.id = :only)
       AND (CAST(:after AS uuid) IS NULL OR c.id < :after)
@@ -179,7 +183,7 @@ def list_customers(
     limit: int,
     postal_code: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Customers by a part of their name (and the postal code of their address), or the one with id `only`; the newest
+    """Customers by a part of their name, or of a name merged into theirs (and the postal code of their address), or the one with id `only`; the newest
     first, before id `after`."""
     given = {"pattern": db.contains(q), "only": only, "after": after, "limit": limit, "postal_code": postal_code}
     return [_customer(dict(row)) for row in session.execute(_LISTED, given).mappings().all()]
