@@ -168,6 +168,9 @@ REASONS: Mapping[str, Words] = {
 }
 DONE: Words = {
     "contact": N_("Noted."),
+    "goodwill": N_("The points are given."),
+    "goodwill_asked": N_("This is more than may be given at once: it waits until somebody else approves it."),
+    "goodwill_declined": N_("Declined."),
     "refund": N_("Refunded."),
     "cancellation": N_("Cancelled."),
 }
@@ -181,5 +184,8 @@ EXPLANATIONS: Words = {
     "not_refundable": N_("Nothing has been charged for this order, so there is nothing to refund."),
     "nothing_to_refund": N_("Everything has been refunded already or is on its way."),
     "refund_failed": N_("The card company refused the refund. Nothing was paid back."),
+    "points_account_blocked": N_("This member's points are blocked: none can be given to her or by her."),
+    "goodwill_settled": N_("Somebody has decided about these points already."),
+    "goodwill_own": N_("You asked for these points: somebody else has to decide."),
     "too_late_to_cancel": N_("The goods have been handed over. The order can only be refunded."),
 }

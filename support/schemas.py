@@ -1,10 +1,15 @@
 """What this package's JSON looks like. An order in a context is exactly the `Order` of the orders API."""
 
+import unicodedata
 from typing import Any
 
 import marshmallow as ma
 
+from loyalty import goodwill
+from retail import limits
+from retail.kernel.i18n import N_
 from retail.kernel.web.cursor import PageQuery, page_schema
+from retail.schemas.texts import Text
 from support.contacts import CHANNELS, DIRECTIONS, TEXT_CHARACTERS
 
 _ORDER = {"$ref": "#/components/schemas/Order"}
@@ -207,3 +212,33 @@ class ContactsQuery(PageQuery):
 
 
 SupportContactPageSchema = page_schema(SupportContactSchema)
+
+
+class GiveGoodwillSchema(ma.Schema):
+    """The desk's form of points given as goodwill; its fields stand beside those of other forms on the page."""
+
+    points = ma.fields.Integer(
+        required=True,
+        data_key="goodwill_points",
+        validate=ma.validate.Range(1, limits.POINTS_PER_EARNING, error=N_("One point or more.")),
+        error_messages={name: N_("Type a whole number.") for name in ("required", "invalid", "too_large")},
+    )
+    reason = ma.fields.String(
+        required=True,
+        data_key="goodwill_reason",
+        validate=ma.validate.OneOf(goodwill.REASONS, error=N_("Choose a reason.")),
+    )
+    note = Text(most=limits.GOODWILL_NOTE_CHARACTERS, data_key="goodwill_note", load_default="")
+    order = ma.fields.String(data_key="goodwill_order", load_default="")
+
+    @ma.pre_load
+    def plain(self, data: dict[str, str], **_: Any) -> dict[str, str]:
+        """As people write thousands: 1,000 and １，０００."""
+        typed = unicodedata.normalize("NFKC", data.get("goodwill_points", "")).replace(",", "")
+        return data | ({"goodwill_points": typed} if typed else {})
+
+    @ma.validates_schema
+    def explained(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse what says nothing."""
+        if data["reason"] == "other" and not data["note"]:
+            raise ma.ValidationError(N_("Say in the note why the points are given."), "goodwill_note")

@@ -6,6 +6,7 @@ from orders.queries.orders import (
     order_dict,
     order_key,
     orders_for_customer,
+    references_of,
     returns_for_customer,
     timeline,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "order_key",
     "orders_for_customer",
     "pickup_dict",
+    "references_of",
     "returns_for_customer",
     "timeline",
 ]

@@ -2,9 +2,9 @@
 
 from flask import Blueprint
 
-from support.console import frame, order_actions, seen
+from support.console import frame, goodwill, order_actions, seen
 
-BLUEPRINTS: list[Blueprint] = [frame.pages]
+BLUEPRINTS: list[Blueprint] = [frame.pages, goodwill.pages]
 
 # imported for the pages they add
-__all__ = ["BLUEPRINTS", "order_actions", "seen"]
+__all__ = ["BLUEPRINTS", "goodwill", "order_actions", "seen"]

@@ -10,6 +10,7 @@ from retail.kernel import db
 from retail.kernel.web.api import Call
 from retail.kernel.web.rendering import render
 from support import contacts, context
+from support.console import points
 from support.console.frame import WORDS, notice, pages, who
 from support.schemas import NoteContactSchema
 
@@ -39,16 +40,17 @@ def search(call: Call, form: dict[str, str]) -> Any:
 def context_page(session: Session, call: Call, place: str, key: str) -> Any:
     """Everything about one customer, or about a guest's order."""
     found = context.find(session, kind=PLACES[place], value=key, now=call.now)
-    zones = {part["location"]["zone"] for order in _orders(found) for part in order["fulfillments"]}
+    zones = {part["location"]["zone"] for order in orders_of(found) for part in order["fulfillments"]}
     return render(
         "desk/context.html",
         found=found,
         place=place,
         key=key,
-        every_order=_orders(found),
+        every_order=orders_of(found),
         timeline=[event | {"who": who(event["actor"])} for event in found["timeline"]],
         zone=min(zones, default="Asia/Tokyo"),
-        words=WORDS,
+        points=points.shown(session, call, found["customer"]["id"]) if found["customer"] else None,
+        words=WORDS | points.WORDS,
         notice=notice(),
     )
 
@@ -61,7 +63,7 @@ def note_contact(session: Session, call: Call, form: dict[str, str], place: str,
     return f"/console/desk/{place}/{key}?done=contact#contacts"
 
 
-def _orders(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def orders_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Open ones first; the one that was looked for is there even when it is older than the list reaches."""
     listed = [*found["orders"]["open"], *found["orders"]["past"]]
     looked_for = found["order"]
