@@ -1,16 +1,13 @@
-"""What a purchase earns and what a point is worth: the program's rules, as constants and two sums."""
+"""What a purchase earns and what a point is worth. `engine` judges a basket by rules and is pure; `handover` says what of it
+is due with the goods; `crediting` reads, judges and books. What a point pays stands here."""
 
 from collections.abc import Sequence
 
+from loyalty.earning.engine import LOT_DAYS, MINOR_PER_POINT, POINT_VALUE_MINOR
 from retail.kernel.errors import Invalid
 from retail.kernel.money import allocate
 
-# What one point pays, in minor units. A currency that is not here has no points program.
-POINT_VALUE_MINOR = {"JPY": 1}
-# How much of the eligible amount earns one point, in minor units: 1 % in yen, the usual rate of Japanese stores.
-MINOR_PER_POINT = {"JPY": 100}
-# A lot can be spent for a year from the moment it was earned.
-LOT_DAYS = 365
+__all__ = ["LOT_DAYS", "POINT_VALUE_MINOR", "PointsNotAccepted", "value_of"]
 
 
 class PointsNotAccepted(Invalid):
@@ -31,12 +28,7 @@ def value_of(points: int, currency: str) -> int:
 
 
 def points_for(*, lines_net_minor: Sequence[int], paid_with_points_minor: int, currency: str) -> int:
-    """The points an order earns: one per MINOR_PER_POINT of what was paid with money, tax and shipping excluded.
-
-    `lines_net_minor` are the goods' amounts without tax (>= 0, minor units). The part paid with points, in minor units,
-    earns nothing again: it is spread over the lines in proportion (`money.allocate`) and taken off each, never below
-    zero. Rounded down once, for the whole order. 0 in a currency without a program.
-    """
+    """The points an order earns by the built-in rule."""
     if currency not in MINOR_PER_POINT or not lines_net_minor:
         return 0
     spent = allocate(paid_with_points_minor, lines_net_minor)
