@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from loyalty import earning, ledger
-from orders import gift_cards, order_answer, order_writer, planning, pricing, queries, shipping_fees, splitting
+from loyalty import ledger
+from orders import earned, gift_cards, order_answer, order_writer, planning, pricing, queries, shipping_fees, splitting
 from orders.confirmation import confirm, fail
 from orders.drafts import CARRY_OUT, PICKUP, SHIP, Draft
 from orders.ownership import cart_of, channel_of, contact_of, customer_for
@@ -143,7 +143,7 @@ def place(
     how = Take(wish.cart_id, caller.actor, now, slot_at)
     draft = planning.take(session, draft=draft, place=place_, split=wish.split, how=how)
     if draft.points:
-        _hold_points(session, draft, actor=caller.actor, now=now)
+        _take_points(session, draft, actor=caller.actor, now=now)
     if not order_writer.write(session, draft=draft, actor=caller.actor, now=now):
         raise CartChanged
     coupons.take(session, codes=priced.coupon_codes, order_id=draft.order_id, shopper=shopper, now=now)
@@ -155,8 +155,10 @@ def place(
     return order_answer.order_of(draft)
 
 
-def _hold_points(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:
-    ledger.hold(session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=actor, now=now)
+def _take_points(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:
+    """Put the points aside; at the till they are spent at once."""
+    take = ledger.spend if draft.at_till else ledger.hold
+    take(session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=actor, now=now)
 
 
 def _from_cart(session: Session, cart_id: UUID, caller: Principal) -> _Wish:
@@ -328,25 +330,6 @@ def _into_drawer(
 
 
 def _settle_at_till(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:
-    """The goods leave with the customer: stock is gone, points are spent, points are earned."""
+    """The goods leave with the customer: stock is gone, points are earned (and were spent when they were taken)."""
     reservations.consume(session, owner_id=draft.order_id, line_ids=None, actor=actor, now=now)
-    if draft.points:
-        ledger.burn(session, order_id=draft.order_id, actor=actor, now=now)
-    if draft.customer_id is None:
-        return
-    earned = earning.points_for(
-        lines_net_minor=[line.subtotal_minor for line in draft.priced.lines],
-        paid_with_points_minor=sum(part.amount_minor for part in draft.parts if part.tender in splitting.EARNS_NOTHING),
-        currency=draft.priced.currency,
-    )
-    if earned:
-        ledger.earn(
-            session,
-            customer_id=draft.customer_id,
-            order_id=draft.order_id,
-            points=earned,
-            key=f"earn:{draft.plan[0].fulfillment_id}",
-            reason="carry_out",
-            actor=actor,
-            now=now,
-        )
+    earned.at_the_till(session, draft=draft, actor=actor, now=now)

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from orders import earned
 from retail import queries as ground
 from retail.customers import PROVEN, RANK
 from retail.events import OrderClaimed
@@ -29,7 +30,7 @@ def claim(session: Session, *, customer_id: UUID, actor: str, now: datetime) -> 
     becomes that of the record which the address names: hers, or one that was merged into hers.
 
     A merely claimed or observed address takes nothing over: whoever typed it need not be its owner (FAILURES 19). Two who
-    ask at once: the row is whoever's comes first, and an address is one customer's.
+    ask at once: the row is whoever's comes first, and an address is one customer's. What was handed over already earns now.
     """
     proven = [one for one in ground.identities_of(session, customer_id=customer_id) if RANK[one["assurance"]] >= PROVEN]
     given = {
@@ -41,4 +42,6 @@ def claim(session: Session, *, customer_id: UUID, actor: str, now: datetime) -> 
     for row in found:
         event = OrderClaimed(order_id=row.id, reference=row.reference, customer_id=row.customer_id)
         outbox.publish(session, event, actor=actor, now=now)
+    for row in sorted(found, key=lambda row: row.id):
+        earned.late(session, order_id=row.id, actor=actor, now=now)
     return sorted(row.reference for row in found)

@@ -52,6 +52,7 @@ class PricedLine:
     total_minor: int
     kind: str = GOODS
     discount_minor: int = 0
+    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ def _line(what: Offer | Fee, quantity: int, off: int, *, amount: int, tax: int, 
         total_minor=amount if inclusive else amount + tax,
         kind=GOODS if isinstance(what, Offer) else what.kind,
         discount_minor=off,
+        category=what.category if isinstance(what, Offer) else "",
     )
 
 

@@ -93,9 +93,9 @@ def base_rule(currency: str) -> Rule:
     )  # fmt: skip
 
 
-def tier_rule(tier: str, factor_bp: int, *, pending_days: int = 0) -> Rule:
+def tier_rule(tier: str, factor_bp: int) -> Rule:
     """The factor of a tier as a rule."""
-    return Rule(f"{TIER}{tier}", 0, MULTIPLIER, factor_bp=factor_bp, pending_days=pending_days)
+    return Rule(f"{TIER}{tier}", 0, MULTIPLIER, factor_bp=factor_bp)
 
 
 def judge(basket: Basket, *, rules: Sequence[Rule], member: MemberFacts) -> Earning:
@@ -125,8 +125,7 @@ def judge(basket: Basket, *, rules: Sequence[Rule], member: MemberFacts) -> Earn
             on_line[line_id] = on_line.get(line_id, 0) + points
     multipliers = [(rule, about) for rule, about in fitting if rule.basis == MULTIPLIER]
     if member.tier is not None and member.tier_bp > WHOLE_BP:
-        pending = max((offer.rule.pending_days for offer in counted if offer.rule.basis == AMOUNT), default=0)
-        multipliers.append((tier_rule(member.tier, member.tier_bp, pending_days=pending), lines))
+        multipliers.append((tier_rule(member.tier, member.tier_bp), lines))
     counted += _best([_surplus(rule, about, on_line) for rule, about in multipliers], member, left_out)
     return _earning(counted, basket, eligible, left_out)
 

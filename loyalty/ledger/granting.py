@@ -46,6 +46,15 @@ class Reason:
     basis: int
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an order looked like when it earned (`loyalty.models.EarningRecord`)."""
+
+    currency: str
+    placed_at: datetime
+    basket: Mapping[str, Any]
+
+
 # The key is taken first: of two calls with one key the second finds nothing to do. The account is locked already, so
 # `netted` was worked out from what is owed.
 _CREDIT = Hot(
@@ -82,6 +91,12 @@ _CREDIT = Hot(
         SELECT :transaction_id, r.position, r.order_line_id, r.rule_code, r.rule_version, r.points, r.basis
         FROM booked CROSS JOIN json_to_recordset(CAST(:reasons AS json)) AS r (
             position integer, order_line_id uuid, rule_code text, rule_version integer, points bigint, basis bigint)
+    ), recorded AS (
+        INSERT INTO earning_record AS r (order_id, customer_id, currency, basket, points, placed_at, at)
+        SELECT CAST(:order_id AS uuid), booked.customer_id, seen.currency, seen.basket, CAST(:points AS bigint), seen.placed_at, :now
+        FROM booked CROSS JOIN json_to_recordset(CAST(:record AS json)) AS seen (currency text, basket jsonb, placed_at timestamptz)
+        ON CONFLICT (order_id) DO UPDATE
+        SET customer_id = excluded.customer_id, basket = excluded.basket, points = r.points + excluded.points, at = excluded.at
     ), told AS (
         INSERT INTO event (id, type, aggregate_id, party_id, actor, data, at)
         SELECT CAST(:event_id AS uuid), :event_type, CAST(:order_id AS uuid), customer_id, :actor, CAST(:event_data AS jsonb), :now
@@ -111,12 +126,13 @@ def earn(
     source: str | None = None,
     source_id: uuid.UUID | None = None,
     member: Member | None = None,
+    record: Record | None = None,
 ) -> int:
     """Credit `points` (>= 0; zero does nothing): as `grants` say, or in one lot that lasts `earning.LOT_DAYS` from now.
 
     What the member owes is netted first, from the first grants; her account is opened when she has none; `PointsEarned` is
     published. `order_id` is None for points that no order earned (a welcome gift). `reasons`, when given, explain all of
-    the points. `spend_minor` counts towards her tier. A blocked member earns all the same: the goods are hers. Two
+    the points, `record` is what previews will run on. `spend_minor` counts towards her tier. A blocked member earns all the same: the goods are hers. Two
     statements; one with `member`, who is locked already. Returns the points earned, netted ones included; with a key used
     before, what it earned then.
 
@@ -150,6 +166,7 @@ def earn(
         },
         reasons=reasons,
         event=event,
+        record=record,
     )
     if earned is None:
         earned = booked_before(session, key=key, kind="earn", order_id=order_id)
@@ -213,6 +230,7 @@ def _credit(
     booking: Mapping[str, Any],
     reasons: Sequence[Reason] = (),
     event: Mapping[str, Any] | None = None,
+    record: Record | None = None,
 ) -> int | None:
     """Book it; None when the key was used before."""
     if points > limits.POINTS_PER_EARNING:
@@ -227,6 +245,8 @@ def _credit(
         "member_id": member.member_id,
         "grants": json.dumps(lots_of(grants, member.owed), default=str),
         "reasons": json.dumps([{"position": at, **asdict(one)} for at, one in enumerate(reasons, 1)], default=str),
+        "points": points,
+        "record": json.dumps([asdict(record)] if record is not None else [], default=str, ensure_ascii=False),
         "event_id": told["id"],
         "event_type": told["type"],
         "event_data": told["data"],

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import earning
-from loyalty.ledger.granting import Grant, Reason, lots_of
+from loyalty.ledger.granting import Grant, Reason, Record, lots_of
 from loyalty.ledger.members import ACTIVE, Member
 from retail.events import PointsEarned
 from retail.kernel import outbox
@@ -26,7 +26,7 @@ class Sold:
     """One order: points (>= 0) that it wants to spend and those that it earns, under `key`.
 
     `grants` are the lots it earns (none: one that lasts `earning.LOT_DAYS`), `reasons` explain all of them, `spend_minor`
-    counts towards the member's tier.
+    counts towards the member's tier; `record` is what previews of rules run on.
     """
 
     customer_id: uuid.UUID
@@ -37,6 +37,7 @@ class Sold:
     grants: Sequence[Grant] = ()
     reasons: Sequence[Reason] = ()
     spend_minor: int = 0
+    record: Record | None = None
 
 
 # In a statement of its own, under the locks: lots as they are now.
@@ -89,6 +90,11 @@ _WRITE = text(
         SELECT transaction_id, position, order_line_id, rule_code, rule_version, points, basis
         FROM json_to_recordset(CAST(:reasons AS json)) AS r (
             transaction_id uuid, position integer, order_line_id uuid, rule_code text, rule_version integer, points bigint, basis bigint)
+    ), recorded AS (
+        INSERT INTO earning_record (order_id, customer_id, currency, basket, points, placed_at, at)
+        SELECT order_id, customer_id, currency, basket, points, placed_at, :now
+        FROM json_to_recordset(CAST(:records AS json)) AS r (
+            order_id uuid, customer_id uuid, currency text, basket jsonb, points bigint, placed_at timestamptz)
     ), happened AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:events AS json)) AS e (
             id uuid, type text, aggregate_id uuid, party_id uuid, actor text, data text, at timestamptz, handlers text[])
@@ -139,7 +145,7 @@ class _Books:
 
     def __init__(self, actor: str, now: datetime) -> None:
         self.actor, self.now = actor, now
-        names = ("holds", "slices", "earned", "transactions", "entries", "reasons", "events")
+        names = ("holds", "slices", "earned", "transactions", "entries", "reasons", "records", "events")
         self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
 
     def spend(self, one: Sold, member: Member, lots: list[list[Any]]) -> int:
@@ -180,6 +186,9 @@ class _Books:
             {"transaction_id": booked, "position": position, **asdict(reason)}
             for position, reason in enumerate(one.reasons, start=1)
         ]
+        if one.record is not None:
+            whose_record = {"order_id": one.order_id, "customer_id": member.id, "points": one.earn}
+            self.rows["records"].append(asdict(one.record) | whose_record)
         event = PointsEarned(customer_id=member.id, order_id=one.order_id, points=one.earn)
         self.rows["events"].append(dict(outbox.row_of(event, actor=self.actor, now=self.now)))
         return int(netted)

@@ -43,6 +43,7 @@ class Ware:
     title: str
     title_ja: str | None
     active: bool
+    category: str
     components: tuple[tuple[UUID, int], ...]
 
 
@@ -101,7 +102,7 @@ _KNOWN = text(
 )
 _WARES = text(
     """
-    SELECT v.id, v.sku, v.title, v.title_ja, p.status = 'active' AS active,
+    SELECT v.id, v.sku, v.title, v.title_ja, p.status = 'active' AS active, p.category,
            (SELECT array_agg(CAST(c.component_id AS text) ORDER BY c.component_id) FROM bundle_component AS c WHERE c.bundle_id = v.id) AS parts,
            (SELECT array_agg(c.quantity ORDER BY c.component_id) FROM bundle_component AS c WHERE c.bundle_id = v.id) AS units
     FROM variant AS v JOIN product AS p ON p.id = v.product_id WHERE v.sku = ANY(CAST(:skus AS text[]))
@@ -176,7 +177,7 @@ def wares(session: Session, *, skus: Sequence[str]) -> dict[str, Ware]:
     for row in session.execute(_WARES, {"skus": list(skus)}).all():
         parts = [UUID(part) for part in row.parts or ()]
         components = tuple(zip(parts, row.units, strict=True)) if parts else ((row.id, 1),)
-        found[row.sku] = Ware(row.id, row.sku, row.title, row.title_ja, row.active, components)
+        found[row.sku] = Ware(row.id, row.sku, row.title, row.title_ja, row.active, row.category, components)
     return found
 
 

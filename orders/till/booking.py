@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from loyalty import earning
+from loyalty.earning.facts import Basket, Line
 from orders import gift_cards, pricing
 from orders.pricing import TaxLine
 from orders.queries.till import Buyer, Card, Ware
+from orders.splitting import EARNS_NOTHING
 from orders.till.reading import Sale
 from retail import limits
 from retail.kernel.ids import new_id, new_reference
@@ -63,13 +66,23 @@ class Booking:
         lines = zip(self.sale.lines, self.shares, strict=True)
         return [line.asked_minor - share if self.inclusive else line.asked_minor for line, share in lines]
 
-    @property
-    def earns(self) -> int:
-        """Points it earns: what was paid with points or gift cards earns nothing, covered or not."""
-        if self.buyer is None:
-            return 0
-        spent = sum(one.amount_minor for one in self.sale.tenders if one.method in ("points", "gift_card"))
-        return earning.points_for(lines_net_minor=self.nets, paid_with_points_minor=spent, currency=self.currency)
+    def basket(self, *, channel: str, location_id: UUID, zone: str) -> Basket:
+        """What it earns by: what was paid with points or gift cards earns nothing, covered or not."""
+        spent = sum(one.amount_minor for one in self.sale.tenders if one.method in EARNS_NOTHING)
+        told = zip(self.line_ids, self.sale.lines, self.wares, self.nets, strict=True)
+        return Basket(
+            order_id=self.order_id,
+            currency=self.currency,
+            channel=channel,
+            location_id=location_id,
+            placed_at=self.placed_at,
+            day=self.placed_at.astimezone(ZoneInfo(zone)).date(),
+            lines=tuple(
+                Line(line_id, line.sku, "" if ware is None else ware.category, line.quantity, net)
+                for line_id, line, ware, net in told
+            ),
+            paid_otherwise_minor=spent,
+        )
 
     def flag(self, code: str, **about: Any) -> None:
         """Tell staff."""

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from inventory import stock
 from inventory.stock import Gone
 from loyalty import ledger
-from loyalty.ledger import Sold
+from loyalty.earning import crediting
 from orders import gift_cards, pricing
 from orders.ownership import channel_of
 from orders.queries import drawers as drawer_queries
@@ -136,7 +136,7 @@ def _record(
         for sale in sales
     ]
     _take_goods(session, facts, made, actor, now)
-    _settle(session, made, actor, now)
+    _settle(session, facts, made, channel=channel, actor=actor, now=now)
     drawer = _drawer(session, facts, made, currency)
     writing.write(
         session, made=made, rows=rows, channel=channel, currency=currency, inclusive=inclusive,
@@ -174,14 +174,24 @@ def _take_goods(session: Session, facts: TillFacts, made: Sequence[Booking], act
             one.flag("stock_short", **about, sold=asked.units, taken=units)
 
 
-def _settle(session: Session, made: Sequence[Booking], actor: str, now: datetime) -> None:
+def _settle(
+    session: Session, facts: TillFacts, made: Sequence[Booking], *, channel: str, actor: str, now: datetime
+) -> None:
+    """Points, spent and earned under the buyers' locks, and gift cards. A sale earns by the rules of when it was made, as far
+    as the till's clock is believed."""
     wanted = [booking.points_wanted(one) for one in made]
-    sold = [
-        Sold(one.buyer.id, one.order_id, points, one.earns, f"earn:{one.fulfillment_id}")
+    sales = [
+        crediting.Sale(
+            customer_id=one.buyer.id,
+            basket=one.basket(channel=channel, location_id=facts.location_id, zone=facts.zone),
+            spend=points,
+            key=f"earn:{one.fulfillment_id}",
+        )
         for one, points in zip(made, wanted, strict=True)
         if one.buyer is not None
     ]
-    members = ledger.lock_members(session, customer_ids={one.customer_id for one in sold}, now=now)
+    members = ledger.lock_members(session, customer_ids={sale.customer_id for sale in sales}, now=now)
+    sold = crediting.judge_sold(session, sales=sales, members=members, now=now)
     burned = ledger.settle_sold(session, sold=sold, members=members, actor=actor, now=now)
     numbers = {one.number for each in made for one in each.sale.tenders if one.number is not None}
     hashes = sorted(filter(None, map(gift_cards.fingerprint_of, numbers)))

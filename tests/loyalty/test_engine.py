@@ -80,10 +80,6 @@ def test_multipliers_and_the_tier_do_not_compound() -> None:
     assert earned.by_rule() == {"base": 100, "once": 10, "double": 100, "tier:gold": 50}
 
 
-def test_the_tiers_surplus_waits_as_long_as_what_it_is_of() -> None:
-    assert engine.tier_rule("gold", 15_000, pending_days=14).pending_days == 14
-
-
 @pytest.mark.parametrize(
     ("facts", "why"),
     [

@@ -46,7 +46,7 @@ def made(session: Session) -> Shop:
 
 def make(api: Api, admin: Actor, **facts: Any) -> dict[str, Any]:
     answer = api(admin).post("/earning-rules", json=DOUBLE | facts)
-    assert answer.status_code == 201, answer.json['errors']
+    assert answer.status_code == 201, answer.json["errors"]
     return dict(answer.json)
 
 
