@@ -90,6 +90,19 @@ def program(session: Session) -> Row[Any] | None:
     return session.execute(_PROGRAM).one_or_none()
 
 
+def lock_program(session: Session) -> None:
+    """Lock the program's row, if there is one."""
+    session.execute(text("SELECT id FROM tier_program WHERE id = 1 FOR UPDATE"))
+
+
+def rules_naming(session: Session, *, code: str) -> list[str]:
+    """The codes of the earning rules in force that are for members of this tier."""
+    statement = text(
+        "SELECT code FROM earning_rule WHERE to_at IS NULL AND active AND CAST(:code AS text) = ANY(tiers) ORDER BY code"
+    )
+    return list(session.execute(statement, {"code": code}).scalars())
+
+
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
     """Where a member stands, and what she bought within the window.
@@ -217,3 +230,18 @@ def standing_of(session: Session, *, customer_id: UUID) -> Row[Any] | None:
     """What is stored of where this record stands; None: in no tier."""
     statement = text("SELECT tier_code, since, below_since, due_at FROM member_tier WHERE customer_id = :customer_id")
     return session.execute(statement, {"customer_id": customer_id}).one_or_none()
+
+
+_CHANGES = text(
+    """
+    SELECT from_code, to_code, reason, figure, coalesce(detail ->> 'note', '') AS note, actor, at FROM tier_change
+    WHERE customer_id = :customer_id AND from_code IS DISTINCT FROM to_code
+    ORDER BY seq DESC LIMIT :limit
+    """
+)
+
+
+def changes_of(session: Session, *, customer_id: UUID, limit: int) -> list[dict[str, Any]]:
+    """Changes of a member's tier, the newest first."""
+    rows = session.execute(_CHANGES, {"customer_id": customer_id, "limit": limit}).mappings().all()
+    return [dict(row) for row in rows]
