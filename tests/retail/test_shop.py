@@ -1,5 +1,6 @@
 """Replays: a database of their own that disappears, or the shop's; the audit's verdict and the exit status."""
 
+import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -17,17 +18,21 @@ from retail.kernel.config import Settings
 from retail.shop import Shop, Verdict
 from tests import factories
 
-KIND = "retail_replay_nothing"
+
+@pytest.fixture
+def name() -> str:
+    """A replay of this very test's own: pytest's workers share one server, and would count each other's databases."""
+    return f"nothing_{secrets.token_hex(4)}"
 
 
-def databases() -> list[str]:
-    """The scratch databases of this file; other workers on the same server have theirs. Asked on no connection that lasts: a replay replaces the engine."""
+def databases(name: str) -> list[str]:
+    """The scratch databases of this replay. Asked on no connection that lasts: a replay replaces the engine."""
+    listed = text("SELECT datname FROM pg_database WHERE starts_with(datname, :kind)")
     with db.reading() as session:
-        listed = session.execute(text("SELECT datname FROM pg_database WHERE datname LIKE :kind"), {"kind": f"{KIND}%"})
-        return list(listed.scalars())
+        return list(session.execute(listed, {"kind": f"retail_replay_{name}"}).scalars())
 
 
-def judged(*, here: bool, fault: str = "", differs: bool = False) -> tuple[Result, dict[str, str | None]]:
+def judged(name: str, *, here: bool, fault: str = "", differs: bool = False) -> tuple[Result, dict[str, str | None]]:
     """A replay that makes one row, as a command; and which database it was in."""
     seen: dict[str, str | None] = {}
 
@@ -39,7 +44,7 @@ def judged(*, here: bool, fault: str = "", differs: bool = False) -> tuple[Resul
     @click.command()
     def nothing() -> None:
         shop = Shop(app.wire, (), (divergences,))
-        with shop.replaying("nothing", here=here) as verdict:
+        with shop.replaying(name, here=here) as verdict:
             assert isinstance(verdict, Verdict)
             with db.transaction() as session:
                 seen["database"] = session.execute(text("SELECT current_database()")).scalar_one()
@@ -52,33 +57,33 @@ def judged(*, here: bool, fault: str = "", differs: bool = False) -> tuple[Resul
 
 @pytest.mark.committed
 @pytest.mark.usefixtures("database")
-def test_a_replay_has_a_database_of_its_own_that_disappears() -> None:
+def test_a_replay_has_a_database_of_its_own_that_disappears(name: str) -> None:
     before, found_at = config.current(), db.engine().url
-    result, seen = judged(here=False)
+    result, seen = judged(name, here=False)
     assert (result.exit_code, result.output) == (0, "Everything agrees with its history.\n")
     assert seen["database"] == seen["audited"]
-    assert str(seen["database"]).startswith(f"{KIND}_")
-    assert databases() == []
+    assert str(seen["database"]).startswith(f"retail_replay_{name}_")
+    assert databases(name) == []
     with db.reading() as session:
         assert session.execute(text("SELECT count(*) FROM tax_class")).scalar_one() == 0
     assert (config.current(), db.engine().url) == (before, found_at)
 
 
-def test_here_it_is_the_shops_own(session: Session) -> None:
-    result, seen = judged(here=True)
+def test_here_it_is_the_shops_own(session: Session, name: str) -> None:
+    result, seen = judged(name, here=True)
     assert (result.exit_code, result.output) == (0, "Everything agrees with its history.\n")
     assert seen["database"] == seen["audited"] == session.execute(text("SELECT current_database()")).scalar_one()
     assert session.execute(text("SELECT count(*) FROM tax_class")).scalar_one() == 3
 
 
 @pytest.mark.usefixtures("session")
-def test_what_differs_is_told_and_ends_with_one() -> None:
+def test_what_differs_is_told_and_ends_with_one(name: str) -> None:
     told = "stock_level: 1 row differs\n  TEA: stored 1; its history says 2\n"
-    result, _ = judged(here=True, differs=True)
+    result, _ = judged(name, here=True, differs=True)
     assert (result.exit_code, result.output) == (1, told)
-    result, _ = judged(here=True, differs=True, fault="two units are missing")
+    result, _ = judged(name, here=True, differs=True, fault="two units are missing")
     assert (result.exit_code, result.output) == (1, told + "Wrong: two units are missing\n")
-    result, _ = judged(here=True, fault="two units are missing")
+    result, _ = judged(name, here=True, fault="two units are missing")
     assert (result.exit_code, result.output) == (
         1,
         "Everything agrees with its history.\nWrong: two units are missing\n",
@@ -87,31 +92,32 @@ def test_what_differs_is_told_and_ends_with_one() -> None:
 
 @pytest.mark.committed
 @pytest.mark.usefixtures("database")
-def test_a_replay_that_fails_leaves_nothing_behind() -> None:
+def test_a_replay_that_fails_leaves_nothing_behind(name: str) -> None:
     shop = Shop(app.wire, (), ())
-    with pytest.raises(ZeroDivisionError), shop.replaying("nothing", here=False):
-        assert len(databases()) == 1
+    with pytest.raises(ZeroDivisionError), shop.replaying(name, here=False):
+        assert len(databases(name)) == 1
         raise ZeroDivisionError
-    assert databases() == []
+    assert databases(name) == []
 
 
 @pytest.mark.committed
 @pytest.mark.usefixtures("database")
-def test_what_a_killed_replay_left_is_dropped_by_the_next(settings: Settings) -> None:
+def test_what_a_killed_replay_left_is_dropped_by_the_next(settings: Settings, name: str) -> None:
     server = scratch.Server(settings.database_url)
-    old, young, used = (f"{KIND}_{clock.now() - timedelta(hours=hours):%Y%m%d%H%M%S}_0{hours}" for hours in (2, 0, 3))
-    others = "retail_replay_nothing_more"
-    for name in (old, young, used, others):
-        server.create(name)
+    kind = f"retail_replay_{name}"
+    old, young, used = (f"{kind}_{clock.now() - timedelta(hours=hours):%Y%m%d%H%M%S}_0{hours}" for hours in (2, 0, 3))
+    others = f"{kind}_more"
+    for one in (old, young, used, others):
+        server.create(one)
     engine = sa.create_engine(server.scratch(used).url)
     try:
         with engine.connect():
-            assert server.drop_abandoned(KIND) == [old]
-        assert sorted(databases()) == sorted([young, used, others])
+            assert server.drop_abandoned(kind) == [old]
+        assert sorted(databases(name)) == sorted([young, used, others])
     finally:
         engine.dispose()
-        for name in (old, young, used, others):
-            server.drop(name)
+        for one in (old, young, used, others):
+            server.drop(one)
 
 
 def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
