@@ -19,11 +19,12 @@ from orders.checkout import Item, NotForSale
 from orders.discounts import Promotion
 from orders.drafts import PICKUP, SHIP
 from orders.ownership import cart_of, channel_of, customer_for
-from orders.pricing import Fee, Priced
+from orders.pricing import Priced
 from orders.promotions import applicable, coupons
 from orders.queries import carts as cart_queries
 from orders.queries.carts import CartFacts
 from orders.queries.promotions import Shopper
+from orders.shipping_fees import Sending
 from retail import limits, taxes
 from retail import queries as ground
 from retail.kernel.auth import CUSTOMER, Principal
@@ -229,8 +230,9 @@ def show(session: Session, *, cart_id: UUID, caller: Principal, now: datetime) -
         promoted: dict[str, Any] = {"promotions": promotions, "coupon_codes": cart.coupon_codes, "now": now}
         priced = pricing.price(items, **promoted)
         if tax_region is not None:
-            fees, not_sent = _fees(session, cart, priced, tax_region=tax_region, now=now)
-            priced = pricing.price(items, fees=fees, **promoted) if fees else priced
+            costs, not_sent = _sending(session, cart, priced, tax_region=tax_region, now=now)
+            if costs.fees or costs.told:
+                priced = pricing.price(items, fees=costs.fees, told=costs.told, **promoted)
     return cart_answer.cart_dict(cart, sold, priced, not_sent=not_sent) | {
         "location": None
         if place is None
@@ -248,15 +250,19 @@ def _taxed_at(session: Session, cart: CartFacts) -> tuple[str | None, str | None
         return None, refusal.code
 
 
-def _fees(
+def _sending(
     session: Session, cart: CartFacts, goods: Priced, *, tax_region: str, now: datetime
-) -> tuple[tuple[Fee, ...], str | None]:
+) -> tuple[Sending, str | None]:
     """What sending it costs, or the code of the reason why it cannot be sent there."""
     try:
-        ship_to = cart.ship_to or {}
-        return shipping_fees.fee_for(session, goods=goods, ship_to=ship_to, tax_region=tax_region, now=now), None
+        where: dict[str, Any] = {
+            "ship_to": cart.ship_to or {},
+            "tax_region": tax_region,
+            "customer_id": cart.customer_id,
+        }
+        return shipping_fees.sending(session, goods=goods, **where, now=now), None
     except (taxes.NoTaxThere, shipping_fees.NotSentThere) as refusal:
-        return (), refusal.code
+        return Sending(), refusal.code
 
 
 def _insert(session: Session, cart: CartFacts, lines: Sequence[Item], *, now: datetime) -> None:

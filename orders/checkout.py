@@ -245,8 +245,9 @@ def _price(session: Session, wish: _Wish, place_: LocationFacts | None, shopper:
     goods = pricing.price(items, **promoted)
     if sent_to is None or tax_region is None:
         return goods
-    fees = shipping_fees.fee_for(session, goods=goods, ship_to=sent_to, tax_region=tax_region, now=now)
-    return pricing.price(items, fees=fees, **promoted) if fees else goods
+    where: dict[str, Any] = {"ship_to": sent_to, "tax_region": tax_region, "customer_id": shopper.customer_id}
+    costs = shipping_fees.sending(session, goods=goods, **where, now=now)
+    return pricing.price(items, fees=costs.fees, told=costs.told, **promoted) if costs.fees or costs.told else goods
 
 
 def _draft(

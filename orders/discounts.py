@@ -16,6 +16,7 @@ from retail.kernel.money import allocate
 
 PERCENTAGE, AMOUNT, BUY_X_GET_Y, THRESHOLD = "percentage", "amount", "buy_x_get_y", "threshold"
 KINDS = (PERCENTAGE, AMOUNT, BUY_X_GET_Y, THRESHOLD)
+FREE_SHIPPING = "free_shipping"  # no promotion: what the buyer's tier gives her (shipping_fees)
 WHOLE_BP = 10_000
 
 # Why a promotion took nothing off. A promotion that needs no coupon is mentioned only when one of TOLD is the reason.

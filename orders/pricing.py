@@ -1,6 +1,6 @@
 """What things cost: offers and quantities in, priced lines, tax per rate and totals out. Pure; knows no database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,6 +94,7 @@ def price(
     promotions: Sequence[Promotion] = (),
     coupon_codes: Sequence[str] = (),
     fees: Sequence[Fee] = (),
+    told: Sequence[Mapping[str, Any]] = (),
     now: datetime | None = None,
 ) -> Priced:
     """Price offers with quantities, and fees.
@@ -104,7 +105,7 @@ def price(
 
     Args:
         promotions: those that may count, coupons shown included (`promotions.applicable`). coupon_codes: all that were
-            shown: one without a promotion is told to be unknown. now: for the promotions' periods; None leaves them out.
+            shown: one without a promotion is told to be unknown. told: what else `discounts` has to say. now: for the promotions' periods; None leaves them out.
 
     Raises:
         ValueError: there are no items, or their currencies differ.
@@ -145,7 +146,7 @@ def price(
         tax_minor=tax,
         total_minor=subtotal + tax,
         discount_minor=sum(found.by_line),
-        discounts=tuple(found.told),
+        discounts=(*found.told, *map(dict, told)),
         coupon_codes=tuple(entry["coupon"] for entry in found.told if entry["applied"] and entry["coupon"]),
     )
 

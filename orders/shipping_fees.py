@@ -1,13 +1,16 @@
-"""What sending an order costs: rates as data, and the line it becomes."""
+"""What sending an order costs: rates as data, and the line it becomes; nothing for members whose tier gives that."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from loyalty import queries as loyalty
+from orders.discounts import FREE_SHIPPING
 from orders.pricing import SHIPPING, Fee, Priced
 from orders.queries import sourcing as queries
 from retail import queries as ground
@@ -32,10 +35,25 @@ class RateInvalid(Invalid):
     code, title = "shipping_rate_invalid", "The rate is not valid"
 
 
-def fee_for(
-    session: Session, *, goods: Priced, ship_to: Mapping[str, Any], tax_region: str, now: datetime
-) -> tuple[Fee, ...]:
-    """The shipping line of an order with these goods; none where it is free. Two statements.
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What sending something costs; where a tier makes that nothing, `told` is what ``order.discounts`` says of it."""
+
+    fees: tuple[Fee, ...] = ()
+    told: tuple[Mapping[str, Any], ...] = ()
+
+
+def sending(
+    session: Session,
+    *,
+    goods: Priced,
+    ship_to: Mapping[str, Any],
+    tax_region: str,
+    customer_id: UUID | None,
+    now: datetime,
+) -> Sending:
+    """The shipping line of an order with these goods; none where it is free: for everybody from an amount on, or for a
+    member of this tier. Two statements; where it costs something for a known customer, one more.
 
     Raises:
         NotSentThere; NoTaxThere: the fee's tax class has no rate there.
@@ -47,9 +65,30 @@ def fee_for(
         raise NotSentThere(errors=[{"field": "ship_to", "code": NotSentThere.code, "detail": detail}])
     worth = sum(line.total_minor if goods.tax_inclusive else line.subtotal_minor for line in goods.lines)
     if found.amount_minor == 0 or (found.free_from_minor is not None and worth >= found.free_from_minor):
-        return ()
+        return Sending()
+    benefits = (
+        loyalty.Benefits() if customer_id is None else loyalty.benefits_of(session, customer_id=customer_id, now=now)
+    )
+    if benefits.free_shipping:
+        return Sending(told=(_told(benefits, found.amount_minor),))
     tax_rate_bp = taxes.rate_for(session, region=tax_region, tax_class=found.tax_class, now=now)
-    return (Fee(SHIPPING, SKU, TITLE, TITLE_JA, found.amount_minor, tax_rate_bp),)
+    return Sending((Fee(SHIPPING, SKU, TITLE, TITLE_JA, found.amount_minor, tax_rate_bp),))
+
+
+def _told(benefits: loyalty.Benefits, fee_minor: int) -> dict[str, Any]:
+    """In the shape of what promotions tell; nothing was taken off a line, so the amount is what others would have paid."""
+    return {
+        "promotion": None,
+        "name": benefits.name,
+        "name_ja": benefits.name_ja,
+        "kind": FREE_SHIPPING,
+        "coupon": None,
+        "applied": True,
+        "reason": "member_tier",
+        "facts": {"tier": benefits.tier, "fee_minor": fee_minor},
+        "amount_minor": 0,
+        "lines": [],
+    }
 
 
 _SET = text(

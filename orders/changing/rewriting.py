@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from orders import pricing
 from orders.changing.rules import Changing
-from orders.discounts import Promotion
+from orders.discounts import FREE_SHIPPING, Promotion
 from orders.pricing import Fee, Priced, PricedLine
 from orders.queries.changes import OrderLineFacts
 from retail.kernel.ids import new_id
@@ -195,7 +195,8 @@ def write(
 
 
 def price(changing: Changing, lines: Sequence[Line], promotions: Sequence[Promotion] = ()) -> Priced:
-    """The order with these lines: unit prices as they are given, fees as they were, promotions as of its placing."""
+    """The order with these lines: unit prices as they are given, fees as they were (and why there were none), promotions as of
+    its placing."""
     facts = changing.order
     goods = [line for line in lines if line.kind == "goods"]
     fees = [line for line in lines if line.kind != "goods"]
@@ -205,6 +206,7 @@ def price(changing: Changing, lines: Sequence[Line], promotions: Sequence[Promot
         promotions=promotions,
         coupon_codes=changing.facts.coupon_codes,
         fees=[_fee(line) for line in fees],
+        told=[entry for entry in changing.facts.discounts if entry["kind"] == FREE_SHIPPING],
         now=facts.placed_at,
     )
 

@@ -106,7 +106,9 @@ class CartSchema(ma.Schema):
     discounts = ma.fields.List(
         ma.fields.Dict(keys=ma.fields.String()),
         required=True,
-        metadata={"description": "Which promotions apply and why, and why others (and which coupons) do not"},
+        metadata={
+            "description": "Which promotions apply and why, why others (and which coupons) do not, and whether her tier ships free"
+        },
     )
 
 

@@ -262,7 +262,9 @@ class OrderSchema(ma.Schema):
     discounts = ma.fields.List(
         ma.fields.Dict(keys=ma.fields.String()),
         required=True,
-        metadata={"description": "Which promotions applied and why, and which coupons did not"},
+        metadata={
+            "description": "Which promotions applied and why, which coupons did not, and whether her tier ships free"
+        },
     )
     coupon_codes = ma.fields.List(ma.fields.String(), required=True)
     ship_to = ma.fields.Dict(

@@ -300,6 +300,20 @@ def test_an_earning_is_followed_by_an_evaluation(session: Session, now: datetime
     assert actor == outbox.SYSTEM
 
 
+def test_spend_that_the_ledger_wrote_down(session: Session, now: datetime) -> None:
+    """An order earns; half of it comes back; each time she is evaluated by what the ledger announced."""
+    program(session, grace_days=30)
+    who, order = factories.customer(session).id, new_id()
+    booking: dict[str, Any] = {"order_id": order, "actor": ACTOR, "now": now}
+    ledger.earn(session, customer_id=who, points=50, key="earn", reason="test", spend_minor=5001, **booking)
+    outbox.drain()
+    assert standing(session, who) == ("gold", now, None, now + 365 * DAY)
+    ledger.claw_back(session, numerator=1, denominator=2, key="back", **booking)
+    outbox.drain()
+    assert standing(session, who) == ("gold", now, now, now + 30 * DAY)
+    assert tiers.view(session, customer_id=who, now=now)["figure"] in (2500, 2501)
+
+
 def test_a_fast_clock_elsewhere_hides_no_earning(session: Session, now: datetime) -> None:
     program(session, basis="points", tiers={"silver": 50})
     who = member(session, now)

@@ -240,8 +240,8 @@ def test_a_pickup_nobody_can_complete(session: Session, api: Api, unchanged_worl
 
 @pytest.mark.committed
 def test_the_statements_of_a_split(session: Session, api: Api) -> None:
-    """authenticate, claim, customer, tax region, offers, fee, its tax, availability, policy, places, allocate, points, write,
-    answer: the same however many places share it."""
+    """authenticate, claim, customer, tax region, offers, fee, her tier, its tax, availability, policy, places, allocate,
+    points, write, answer: the same however many places share it."""
     made = shop(session, points=90000)
     for code in ("EAST", "NORTH", "WEST"):
         warehouse(session, made, code, tea=3)
@@ -250,7 +250,7 @@ def test_the_statements_of_a_split(session: Session, api: Api) -> None:
     with db.counting() as count:
         answer = api(made.customer).post("/orders", key="one", json=ship_body(made, quantity=7, points_to_spend=80000))
     assert (answer.status_code, len(answer.json["fulfillments"])) == (201, 3)
-    assert count.statements == 14
+    assert count.statements == 15
 
 
 def test_who_sets_the_policy_and_the_rates(session: Session, api: Api, unchanged_world: Unchanged) -> None:
