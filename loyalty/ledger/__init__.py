@@ -32,7 +32,8 @@ Concurrency (READ COMMITTED). Everybody who changes a customer's lots locks and 
 so that row's version tells whether lots have changed. A statement that had to wait for the row would still see the lots
 as they were when it started; it therefore compares the version it sees with the version it locked, does nothing when
 they differ, and is run again, now holding the lock, with fresh eyes. One statement as a rule, two after a wait.
-Locks are taken hold -> accounts by id -> lots; take stock locks before calling in here.
+Locks are taken hold -> accounts of merged records by id -> other accounts by id -> lots; take stock locks before calling in
+here. What goes through a merged record locks its account too, so that undoing the merge cannot pass it halfway.
 
 Members. Whoever names a customer who was merged means who she was merged into (`members`). A hold stays with the account it
 was made in; what comes back from it goes to the slices' lots, whoever owns these by then.

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from loyalty import queries
-from loyalty.ledger.books import LOCKED_ACCOUNT, STALE, booked_before, run_fresh
-from loyalty.ledger.members import BLOCKED, MERGED, AccountBlocked
+from loyalty.ledger.books import NAMED, NAMED_ACCOUNT, PARTED, STALE, booked_before, run_fresh
+from loyalty.ledger.members import BLOCKED, AccountBlocked
 from retail.kernel.errors import Conflict
 from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
@@ -27,7 +27,7 @@ class HoldExists(Conflict):
 
 # {held}: what the hold adds to the account's held points; {state}, {settled}: how it stands; {more}: entries of the burn.
 _TAKE_SQL = """
-    WITH {locked_account}, lots AS (
+    WITH {named}, {locked_account}, lots AS (
         SELECT id, remaining, CAST(sum(remaining) OVER (ORDER BY expires_at, id) AS bigint) AS upto,
                CAST(sum(remaining) OVER () AS bigint) AS total
         FROM points_lot
@@ -39,8 +39,8 @@ _TAKE_SQL = """
         FROM lots WHERE upto - remaining < CAST(:points AS bigint) AND total >= CAST(:points AS bigint)
     ), hold AS (
         INSERT INTO points_hold (id, customer_id, order_id, points, state, created_at, settled_at)
-        SELECT :hold_id, :customer_id, :order_id, CAST(:points AS bigint), '{state}', :now, {settled_at}
-        WHERE EXISTS (SELECT FROM picks)
+        SELECT :hold_id, fresh.customer_id, :order_id, CAST(:points AS bigint), '{state}', :now, {settled_at}
+        FROM fresh WHERE EXISTS (SELECT FROM picks)
         ON CONFLICT (order_id) DO NOTHING
         RETURNING id, customer_id, points
     ), slices AS (
@@ -63,10 +63,10 @@ _TAKE_SQL = """
         SELECT CAST(:transaction_id AS uuid), 1 + picks.position, 'member', hold.customer_id, picks.id, -picks.points
         FROM hold CROSS JOIN picks{entries}
     )
-    SELECT {stale}, (SELECT state FROM account) AS state, EXISTS (SELECT FROM hold) AS done,
+    SELECT {stale}, (SELECT state FROM account) AS state, (SELECT owner FROM named) AS owner, EXISTS (SELECT FROM hold) AS done,
            coalesce((SELECT max(total) FROM lots), 0) AS available
 """
-_OWN = {"locked_account": LOCKED_ACCOUNT.format(customer=":customer_id"), "stale": STALE}
+_OWN = {"named": NAMED, "locked_account": NAMED_ACCOUNT, "stale": STALE}
 _HOLD = Hot(
     _TAKE_SQL.format(
         **_OWN,
@@ -144,9 +144,6 @@ def _take(
         "now": now,
     }
     row = run_fresh(session, statement=statement, params=params)
-    while not row.done and row.state == MERGED:
-        params["customer_id"] = queries.owners_of(session, customer_ids=[customer_id])[customer_id]
-        row = run_fresh(session, statement=statement, params=params)
     if row.done:
         return
     existing = queries.hold_of(session, order_id=order_id)
@@ -156,7 +153,7 @@ def _take(
         raise InsufficientPoints(
             f"{points:,} points are wanted, {row.available:,} are available", requested=points, available=row.available
         )
-    same = existing.points == points and existing.customer_id in (customer_id, params["customer_id"])
+    same = existing.points == points and existing.customer_id in (customer_id, row.owner)
     if not same or existing.state not in ("open", "burned"):
         raise HoldExists
 
@@ -199,19 +196,24 @@ def burn(session: Session, *, order_id: uuid.UUID, actor: str, now: datetime) ->
 
 
 # The accounts whose lots get points back, and the holder's own. Who owns a lot may have changed with a merge since the hold
-# was made, so they are locked and looked at with fresh eyes like everybody's.
+# was made, so they are locked and looked at with fresh eyes like everybody's, the merged ones first.
 _OWNERS_SQL = """
     owners AS (
-        {holder}
-        SELECT lot.customer_id FROM hold JOIN points_slice AS slice ON slice.hold_id = hold.id
-        JOIN points_lot AS lot ON lot.id = slice.lot_id
-    ), account AS (
-        SELECT customer_id, ctid AS version FROM points_account WHERE customer_id IN (SELECT customer_id FROM owners)
+        SELECT customer_id, state = 'merged' AS merged FROM points_account WHERE customer_id IN (
+            {holder}
+            SELECT unnest(ARRAY[lot.customer_id, lot.member_id]) FROM hold JOIN points_slice AS slice ON slice.hold_id = hold.id
+            JOIN points_lot AS lot ON lot.id = slice.lot_id)
+    ), gone AS (
+        SELECT customer_id, ctid AS version FROM points_account
+        WHERE customer_id IN (SELECT customer_id FROM owners WHERE merged) ORDER BY customer_id FOR NO KEY UPDATE
+    ), {parted}, account AS (
+        SELECT customer_id, ctid AS version FROM points_account
+        WHERE customer_id IN (SELECT customer_id FROM owners WHERE NOT merged) AND NOT EXISTS (SELECT FROM parted)
         ORDER BY customer_id FOR NO KEY UPDATE
     ), changed AS (
-        SELECT account.customer_id FROM account
-        WHERE NOT EXISTS (SELECT FROM points_account AS seen
-                          WHERE seen.customer_id = account.customer_id AND seen.ctid = account.version)
+        SELECT FROM parted UNION ALL
+        SELECT FROM account WHERE NOT EXISTS (SELECT FROM points_account AS seen
+                                              WHERE seen.customer_id = account.customer_id AND seen.ctid = account.version)
     )"""
 _RELEASE_SQL = """
     WITH hold AS (
@@ -249,7 +251,9 @@ _RELEASE_SQL = """
     )
     SELECT EXISTS (SELECT FROM changed) AS stale, (SELECT points FROM settled) AS points
 """
-_RELEASE = Hot(_RELEASE_SQL.format(owners=_OWNERS_SQL.format(holder="SELECT customer_id FROM hold UNION")))
+_RELEASE = Hot(
+    _RELEASE_SQL.format(owners=_OWNERS_SQL.format(holder="SELECT customer_id FROM hold UNION", parted=PARTED))
+)
 
 
 def release(session: Session, *, order_id: uuid.UUID, actor: str, now: datetime) -> int:
@@ -307,7 +311,7 @@ _REFUND_SQL = """
     )
     SELECT EXISTS (SELECT FROM changed) AS stale, (SELECT amount FROM due) AS amount
 """
-_REFUND = Hot(_REFUND_SQL.format(owners=_OWNERS_SQL.format(holder="")))
+_REFUND = Hot(_REFUND_SQL.format(owners=_OWNERS_SQL.format(holder="", parted=PARTED)))
 
 
 def refund(session: Session, *, order_id: uuid.UUID, points: int, key: str, actor: str, now: datetime) -> int:

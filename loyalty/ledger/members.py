@@ -1,7 +1,8 @@
 """Whose account it is: the member named, or who she was merged into; opened when missing, locked, with fresh eyes."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import queries
-from loyalty.ledger.books import run_fresh
+from loyalty.ledger.books import NAMED, NAMED_ACCOUNT, run_fresh
 from retail.kernel.errors import Conflict, NotFound
 from retail.kernel.hot import Hot
 
@@ -42,27 +43,19 @@ class Member:
 
 # An account made here is locked by being new. One that somebody else is making just now is not seen by this statement,
 # which then is run again: like one that changed, and perhaps was merged, while this waited for it.
-_LOCK = Hot(
-    """
-    WITH named AS (
-        SELECT id, coalesce(merged_into, id) AS owner FROM customer WHERE id = :customer_id
-    ), opened AS (
+_LOCK_SQL = """
+    WITH {named}, opened AS (
         INSERT INTO points_account (customer_id, opened_at) SELECT owner, :now FROM named
         ON CONFLICT (customer_id) DO NOTHING
         RETURNING customer_id, owed, state
-    ), account AS (
-        SELECT customer_id, ctid AS version, owed, state FROM points_account
-        WHERE customer_id = (SELECT owner FROM named) FOR NO KEY UPDATE
-    ), fresh AS (
-        SELECT account.customer_id, account.owed, account.state
-        FROM points_account AS seen JOIN account ON account.customer_id = seen.customer_id AND account.version = seen.ctid
-        UNION ALL SELECT customer_id, owed, state FROM opened
+    ), {named_account}, locked AS (
+        SELECT * FROM fresh UNION ALL SELECT customer_id, owed, state FROM opened
     )
-    SELECT (EXISTS (SELECT FROM named) AND NOT EXISTS (SELECT FROM fresh)) AS stale, fresh.customer_id AS id,
-           nullif(CAST(:customer_id AS uuid), fresh.customer_id) AS member_id, fresh.owed, fresh.state
-    FROM (VALUES (1)) AS always (one) LEFT JOIN fresh ON true
-    """
-)
+    SELECT (EXISTS (SELECT FROM named) AND NOT EXISTS (SELECT FROM locked)) AS stale, locked.customer_id AS id,
+           nullif(CAST(:customer_id AS uuid), locked.customer_id) AS member_id, locked.owed, locked.state
+    FROM (VALUES (1)) AS always (one) LEFT JOIN locked ON true
+"""
+_LOCK = Hot(_LOCK_SQL.format(named=NAMED, named_account=NAMED_ACCOUNT))
 
 
 def lock_member(session: Session, *, customer_id: uuid.UUID, now: datetime) -> Member:
@@ -94,17 +87,30 @@ _LOCK_ALL = text(
 
 def lock_members(session: Session, *, customer_ids: Iterable[uuid.UUID], now: datetime) -> dict[uuid.UUID, Member]:
     """`lock_member` for several at once, in the order of their accounts' ids; {customer named: member}. Unknown customers
-    are missing. Four statements; more when one of them was merged meanwhile."""
+    are missing. Four statements, six when one of them is merged; again when that changed meanwhile, without the locks that
+    were taken, since others are needed then."""
     named = sorted(set(customer_ids))
-    owners = queries.owners_of(session, customer_ids=named)
     while True:
-        accounts = sorted(set(owners.values()))
-        session.execute(_OPEN, {"customers": accounts, "now": now})
-        locked = {row.customer_id: row for row in session.execute(_LOCK_ALL, {"customers": accounts}).all()}
-        found = queries.owners_of(session, customer_ids=named)  # a merge needs the locks that are held now
-        if found == owners:
-            break
-        owners = found
+        with suppress(_Moved), session.begin_nested():
+            return _lock_all(session, named=named, now=now)
+
+
+class _Moved(Exception):
+    """One of them was merged, or is no longer, since this began."""
+
+
+def _lock_all(session: Session, *, named: Sequence[uuid.UUID], now: datetime) -> dict[uuid.UUID, Member]:
+    owners = queries.owners_of(session, customer_ids=named)
+    gone = sorted(one for one, owner in owners.items() if owner != one)
+    if gone:
+        session.execute(_LOCK_ALL, {"customers": gone})
+        if queries.owners_of(session, customer_ids=named) != owners:
+            raise _Moved
+    accounts = sorted(set(owners.values()))
+    session.execute(_OPEN, {"customers": accounts, "now": now})
+    locked = {row.customer_id: row for row in session.execute(_LOCK_ALL, {"customers": accounts}).all()}
+    if queries.owners_of(session, customer_ids=named) != owners:  # from now on a merge needs the locks that are held
+        raise _Moved
     return {
         one: Member(owner, None if owner == one else one, locked[owner].owed, locked[owner].state)
         for one, owner in owners.items()

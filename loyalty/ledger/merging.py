@@ -24,10 +24,10 @@ _OPEN = text(
 _LOCK = text(
     """
     SELECT customer_id, owed, state FROM points_account WHERE customer_id = ANY(CAST(:accounts AS uuid[]))
-    ORDER BY customer_id FOR NO KEY UPDATE
+    ORDER BY customer_id = CAST(:last AS uuid), customer_id FOR NO KEY UPDATE
     """
 )
-# Run under both accounts' locks. Empty lots move too: what comes back to them later must come back to their owner. Both
+# Run under the accounts' locks. Empty lots move too: what comes back to them later must come back to their owner. All the
 # account rows are written in any case, for whoever waits to see that something changed.
 _MOVE = text(
     """
@@ -48,10 +48,12 @@ _MOVE = text(
         WHERE sums.available > 0 OR sums.owed > 0
     ), moved AS (
         UPDATE points_account AS a
-        SET available = a.available + CASE WHEN a.customer_id = CAST(:to_id AS uuid) THEN 1 ELSE -1 END * sums.available,
-            owed = a.owed + CASE WHEN a.customer_id = CAST(:to_id AS uuid) THEN 1 ELSE -1 END * sums.owed,
+        SET available = a.available + side.sign * sums.available, owed = a.owed + side.sign * sums.owed,
             state = CASE WHEN a.customer_id = CAST(:gone_id AS uuid) THEN CASE WHEN CAST(:undo AS boolean) THEN 'active' ELSE 'merged' END ELSE a.state END
-        FROM sums WHERE a.customer_id IN (CAST(:from_id AS uuid), CAST(:to_id AS uuid))
+        FROM sums CROSS JOIN (SELECT CAST(:from_id AS uuid), -1 UNION ALL SELECT CAST(:to_id AS uuid), 1
+                              UNION ALL SELECT also, 0 FROM unnest(CAST(:members AS uuid[])) AS also
+                              WHERE also NOT IN (CAST(:from_id AS uuid), CAST(:to_id AS uuid))) AS side (customer_id, sign)
+        WHERE a.customer_id = side.customer_id
     ), booked AS (
         INSERT INTO points_transaction (id, customer_id, kind, key, reason, actor, at)
         SELECT transaction_id, customer_id, :kind, CASE WHEN sign > 0 THEN :in_key ELSE :out_key END,
@@ -79,7 +81,7 @@ def merge(
     Raises:
         AccountBlocked: one of the two is blocked: what was blocked must not become spendable by this.
     """
-    locked = _lock(session, (gone_id, stays_id), now)
+    locked = _lock(session, (gone_id, stays_id), None, now)
     for customer_id, (_, state) in locked.items():
         if state != "active":
             raise AccountBlocked(customer_id=str(customer_id))
@@ -104,12 +106,11 @@ def unmerge(
     into her before) goes back, and of the debt what she brought, plus what was clawed back from her and less what she
     earned against it since, as far as it is still owed. Two transactions of kind ``unmerge``.
 
-    A blocked survivor keeps what is hers and gives the rest back all the same: it is not hers.
+    A blocked survivor keeps what is hers and gives the rest back all the same: it is not hers. Her account is locked last:
+    see `books.PARTED`.
     """
-    locked = _lock(session, (gone_id, stays_id), now)
-    brought = queries.debt_of_merged(
-        session, stays_id=stays_id, member_ids=[gone_id, *also], key=f"merge:{merge_id}:in", since=merged_at
-    )
+    locked = _lock(session, (gone_id, *also, stays_id), stays_id, now)
+    brought = queries.debt_of_merged(session, member_ids=[gone_id, *also], key=f"merge:{merge_id}:in", since=merged_at)
     owed = max(0, min(brought, locked[stays_id][0]))
     _move(
         session, gone_id=gone_id, from_id=stays_id, to_id=gone_id, owed=owed,
@@ -117,10 +118,12 @@ def unmerge(
     )  # fmt: skip
 
 
-def _lock(session: Session, customer_ids: Sequence[uuid.UUID], now: datetime) -> dict[uuid.UUID, tuple[int, str]]:
+def _lock(
+    session: Session, customer_ids: Sequence[uuid.UUID], last: uuid.UUID | None, now: datetime
+) -> dict[uuid.UUID, tuple[int, str]]:
     accounts = sorted(customer_ids)
     session.execute(_OPEN, {"accounts": accounts, "now": now})
-    rows = session.execute(_LOCK, {"accounts": accounts}).all()
+    rows = session.execute(_LOCK, {"accounts": accounts, "last": last}).all()
     return {row.customer_id: (row.owed, row.state) for row in rows}
 
 

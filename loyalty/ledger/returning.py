@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from loyalty.ledger.books import LOCKED_ACCOUNT, STALE, booked_before, run_fresh
+from loyalty.ledger.books import LOCKED_ACCOUNT, PARTED, STALE, booked_before, run_fresh
 from retail.events import PointsClawedBack
 from retail.kernel import outbox
 from retail.kernel.hot import Hot
@@ -70,8 +70,10 @@ _CLAW_BACK_SQL = """
     )
     SELECT {stale}, (SELECT points FROM parts) AS points
 """
-_OWNER = "(SELECT customer_id FROM origin)"
-_CLAW_BACK = Hot(_CLAW_BACK_SQL.format(locked_account=LOCKED_ACCOUNT.format(customer=_OWNER), stale=STALE))
+_ORIGIN = LOCKED_ACCOUNT.format(
+    gone="(SELECT member_id FROM origin)", customer="(SELECT customer_id FROM origin)", parted=PARTED
+)
+_CLAW_BACK = Hot(_CLAW_BACK_SQL.format(locked_account=_ORIGIN, stale=STALE))
 
 
 def claw_back(

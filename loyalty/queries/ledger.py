@@ -111,24 +111,29 @@ def owners_of(session: Session, *, customer_ids: Sequence[uuid.UUID]) -> dict[uu
     return {row.id: row.owner for row in session.execute(_OWNERS, {"customers": list(customer_ids)}).all()}
 
 
-# What was booked on the survivor's `owed` with the merge, and since then through the merged records.
+# What was booked on the survivor's `owed` with the merge, and since then through the merged records, in whoever's history:
+# she may have been merged herself for a while. The order of the books counts, not the moment, which for a request that
+# waited for the merge is before it; only a merge that moved nothing has no place in the books.
 _DEBT = text(
     """
-    SELECT CAST(coalesce(-sum(e.points), 0) AS bigint)
-    FROM points_transaction AS t JOIN points_entry AS e ON e.transaction_id = t.id AND e.account = 'owed'
-    WHERE t.customer_id = :stays_id
-      AND (t.key = :key OR (t.member_id = ANY(CAST(:member_ids AS uuid[]))
-                            AND t.at >= :since))
+    WITH merge AS (
+        SELECT id, seq FROM points_transaction WHERE key = :key
+    ), through AS (
+        SELECT id FROM points_transaction AS t
+        WHERE coalesce(member_id, customer_id) = ANY(CAST(:member_ids AS uuid[])) AND kind IN ('earn', 'claw_back')
+          AND member_id IS NOT NULL
+          AND CASE WHEN EXISTS (SELECT FROM merge) THEN seq > (SELECT seq FROM merge) ELSE at >= :since END
+    )
+    SELECT CAST(coalesce(-sum(points), 0) AS bigint) FROM points_entry
+    WHERE account = 'owed' AND transaction_id IN (SELECT id FROM merge UNION ALL SELECT id FROM through)
     """
 )
 
 
-def debt_of_merged(
-    session: Session, *, stays_id: uuid.UUID, member_ids: Sequence[uuid.UUID], key: str, since: datetime
-) -> int:
-    """What of the points owed by `stays_id` came with the merge booked under `key`, or through those merged `since` then; it
-    may be negative when they have earned against it."""
-    given = {"stays_id": stays_id, "member_ids": list(member_ids), "key": key, "since": since}
+def debt_of_merged(session: Session, *, member_ids: Sequence[uuid.UUID], key: str, since: datetime) -> int:
+    """What of the points owed came with the merge booked under `key`, done at `since`, or later through those merged; it may
+    be negative when they have earned against it."""
+    given = {"member_ids": list(member_ids), "key": key, "since": since}
     return int(session.execute(_DEBT, given).scalar_one())
 
 

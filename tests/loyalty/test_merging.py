@@ -156,3 +156,59 @@ def test_a_blocked_member_is_not_merged(session: Session, now: datetime, blocked
     with pytest.raises(ledger.AccountBlocked):
         ledger.merge(session, gone_id=gone.id, stays_id=stays.id, merge_id=new_id(), actor=ACTOR, now=now)
     assert snapshot(session) == before
+
+
+def test_a_debt_made_while_the_survivor_was_merged_herself_goes_back_to_who_made_it(
+    session: Session, now: datetime
+) -> None:
+    one, _ = customer_with(session)
+    two, _ = customer_with(session)
+    three, _ = customer_with(session)
+    bought = new_id()
+    earn(session, one.id, 50, now, bought)
+    spent = hold(session, one.id, 50, now)
+    ledger.burn(session, order_id=spent, actor=ACTOR, now=now)
+    first = merge(session, one.id, two.id, now)
+    second = merge(session, two.id, three.id, now)
+    session.execute(text("UPDATE customer SET merged_into = :to WHERE id = :id"), {"to": three.id, "id": one.id})
+    ledger.claw_back(session, order_id=bought, numerator=1, denominator=1, key="c", actor=ACTOR, now=now)
+    session.execute(text("UPDATE customer SET merged_into = :to WHERE id = :id"), {"to": two.id, "id": one.id})
+    session.execute(text("UPDATE customer SET merged_into = NULL WHERE id = :id"), {"id": two.id})
+    ledger.unmerge(
+        session, gone_id=two.id, stays_id=three.id, also=[one.id], merge_id=second, merged_at=now, actor=ACTOR, now=now
+    )
+    assert balances(session, two.id) == (0, 0, 50)
+    unmerge(session, one.id, two.id, first, now)
+    assert [balances(session, who.id)[2] for who in (one, two, three)] == [50, 0, 0]
+
+
+def test_a_debt_of_a_request_that_waited_for_the_merge_goes_back_too(session: Session, now: datetime) -> None:
+    """Its moment is before the merge's; the order of the books counts."""
+    gone, _ = customer_with(session, (30, now))
+    stays, _ = customer_with(session)
+    bought = new_id()
+    earn(session, gone.id, 50, now, bought)
+    merge_id = merge(session, gone.id, stays.id, now)
+    spent = hold(session, stays.id, 80, now)
+    ledger.burn(session, order_id=spent, actor=ACTOR, now=now)
+    ledger.claw_back(session, order_id=bought, numerator=1, denominator=1, key="c", actor=ACTOR, now=now - DAY)
+    unmerge(session, gone.id, stays.id, merge_id, now)
+    assert (balances(session, gone.id), balances(session, stays.id)) == ((0, 0, 50), (0, 0, 0))
+
+
+def test_a_debt_of_a_merge_that_was_undone_is_not_counted_twice(session: Session, now: datetime) -> None:
+    gone, _ = customer_with(session, (30, now))
+    stays, _ = customer_with(session)
+    theirs, hers = new_id(), new_id()
+    earn(session, gone.id, 50, now, hers)
+    earn(session, stays.id, 70, now, theirs)
+    first = merge(session, gone.id, stays.id, now)
+    spent = hold(session, stays.id, 150, now)
+    ledger.burn(session, order_id=spent, actor=ACTOR, now=now)
+    for key, order_id in (("c", hers), ("d", theirs)):
+        ledger.claw_back(session, order_id=order_id, numerator=1, denominator=1, key=key, actor=ACTOR, now=now)
+    unmerge(session, gone.id, stays.id, first, now)
+    assert (balances(session, gone.id), balances(session, stays.id)) == ((0, 0, 50), (0, 0, 70))
+    again = merge(session, gone.id, stays.id, now)
+    unmerge(session, gone.id, stays.id, again, now)
+    assert (balances(session, gone.id), balances(session, stays.id)) == ((0, 0, 50), (0, 0, 70))
