@@ -10,7 +10,7 @@ import click
 from retail.kernel import config, db, scratch
 
 BUILD = Path("build")
-PARTS = ("routes", "till", "split", "refund", "hot", "flat", "bulk")
+PARTS = ("routes", "till", "split", "refund", "hot", "flat", "bulk", "points", "expiry")
 
 
 def _settings() -> config.Settings:
@@ -24,7 +24,10 @@ def _settings() -> config.Settings:
 @click.option("--threads", default=1, show_default=True, help="Threads per web process.")
 @click.option("--small", is_flag=True, help="A hundredth of the data, to try the benchmark itself.")
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure this part alone; repeat it for more.")
-def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool, only: tuple[str, ...]) -> None:
+@click.option("--lots", default=1_000_000, show_default=True, help="How many lots the expiry books.")
+def bench(
+    clients: int, rounds: int, seconds: float, threads: int, small: bool, only: tuple[str, ...], lots: int
+) -> None:
     """Measure our routes beside the database's own limit, and what must stay flat; writes build/bench*.json."""
     parts = only or PARTS
     for part in ("routes", "till", "split", "refund"):
@@ -36,6 +39,10 @@ def bench(clients: int, rounds: int, seconds: float, threads: int, small: bool, 
         _flat(clients, rounds, seconds, small)
     if "bulk" in parts:
         _bulk(rounds, small)
+    if "points" in parts:
+        _points(clients, rounds, seconds, small)
+    if "expiry" in parts:
+        _expiry(lots // 100 if small else lots, 2.0 if small else 15.0)
 
 
 def _hot(rounds: int, seconds: float, small: bool) -> None:
@@ -86,6 +93,44 @@ def _bulk(rounds: int, small: bool) -> None:
         console.print(
             f"{figure.name}: {figure.ours_per_s:,} rows/s beside {figure.copy_per_s:,}/s of COPY, ratio {figure.ratio}: "
             f"{verdict or 'the goal holds'}"
+        )
+
+
+def _points(clients: int, rounds: int, seconds: float, small: bool) -> None:
+    from rich.console import Console
+
+    from bench import points
+    from bench.data import Size
+
+    console = Console()
+    size = Size(4, 300, 1000, 3000) if small else Size()
+    with scratch.server(_settings()) as server:
+        figures = points.measure(server, size=size, clients=clients, rounds=rounds, seconds=seconds, tell=console.print)
+    points.write_json(figures, BUILD / "bench-points.json")
+    for figure in figures:
+        verdict = "for information" if figure.least is None else figure.missed and f"[red]missed[/red] {figure.missed}"
+        console.print(
+            f"{figure.name}: {figure.ours_per_s:,}/s beside {figure.limit_per_s:,}/s of pgbench, ratio {figure.ratio}, "
+            f"p50 {figure.p50_ms} ms, p99 {figure.p99_ms} ms: {verdict or 'the goal holds'}"
+        )
+
+
+def _expiry(lots: int, alone_s: float) -> None:
+    from rich.console import Console
+
+    from bench import expiry
+
+    console = Console()
+    with scratch.server(_settings()) as server:
+        found = expiry.measure(server, lots=lots, alone_s=alone_s, tell=console.print)
+    expiry.write_json(found, BUILD / "bench-expiry.json")
+    console.print(
+        f"expiry of {found.lots:,} lots of {found.members:,} members: {found.lots_per_s:,} lots/s ({found.seconds} s); "
+        f"{found.left:,} lots left to the next run; the liability report over all of them took {found.report_s} s"
+    )
+    for name, waits in (("alone", found.alone), ("meanwhile", found.meanwhile)):
+        console.print(
+            f"checkouts {name}: {waits.checkouts:,}, p50 {waits.p50_ms} ms, p99 {waits.p99_ms} ms, longest {waits.longest_ms} ms"
         )
 
 

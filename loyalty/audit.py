@@ -63,6 +63,82 @@ _TRANSACTIONS = text(
     ORDER BY t.id
     """
 )
+_PASSING = text(
+    """
+    SELECT account, CAST(sum(points) AS bigint) AS points FROM points_entry WHERE account IN ('merged', 'transferred')
+    GROUP BY account HAVING sum(points) <> 0 ORDER BY account
+    """
+)
+_REASONS = text(
+    """
+    SELECT t.kind, t.key, r.points, coalesce(e.points, 0) AS issued
+    FROM (SELECT transaction_id, CAST(sum(points) AS bigint) AS points FROM points_reason GROUP BY transaction_id) AS r
+    JOIN points_transaction AS t ON t.id = r.transaction_id
+    LEFT JOIN (SELECT transaction_id, CAST(-sum(points) AS bigint) AS points FROM points_entry
+               WHERE account = 'issued' GROUP BY transaction_id) AS e ON e.transaction_id = t.id
+    WHERE r.points <> coalesce(e.points, 0) ORDER BY t.id
+    """
+)
+_OWNERS = text(
+    """
+    SELECT lot.id, lot.customer_id, lot.member_id, a.state, member.merged_into
+    FROM points_lot AS lot
+    JOIN points_account AS a ON a.customer_id = lot.customer_id
+    LEFT JOIN customer AS member ON member.id = lot.member_id
+    WHERE a.state = 'merged' OR (lot.member_id IS NOT NULL AND member.merged_into IS DISTINCT FROM lot.customer_id)
+    ORDER BY lot.id
+    """
+)
+_TOMBSTONES = text(
+    """
+    SELECT a.customer_id, a.state, c.merged_into
+    FROM points_account AS a JOIN customer AS c ON c.id = a.customer_id
+    WHERE (a.state = 'merged') <> (c.merged_into IS NOT NULL) ORDER BY a.customer_id
+    """
+)
+# Both sides of a transfer name it as their reason.
+_TRANSFERS = text(
+    """
+    SELECT coalesce(pair.transfer, CAST(told.id AS text)) AS transfer, told.points,
+           coalesce(pair.given, 0) AS given, coalesce(pair.received, 0) AS received
+    FROM points_transfer AS told
+    FULL JOIN (
+        SELECT t.reason AS transfer, CAST(coalesce(-sum(e.points) FILTER (WHERE e.points < 0), 0) AS bigint) AS given,
+               CAST(coalesce(sum(e.points) FILTER (WHERE e.points > 0), 0) AS bigint) AS received
+        FROM points_transaction AS t JOIN points_entry AS e ON e.transaction_id = t.id AND e.account = 'member'
+        WHERE t.kind = 'transfer' GROUP BY t.reason
+    ) AS pair ON pair.transfer = CAST(told.id AS text)
+    WHERE coalesce(pair.given, 0) <> coalesce(pair.received, 0) OR told.points <> coalesce(pair.given, 0)
+    ORDER BY 1
+    """
+)
+_GIFTS = text(
+    """
+    SELECT gift.id, gift.state, gift.points, coalesce(e.points, 0) AS given
+    FROM goodwill_gift AS gift
+    LEFT JOIN (
+        SELECT t.key, CAST(-sum(e.points) AS bigint) AS points
+        FROM points_transaction AS t JOIN points_entry AS e ON e.transaction_id = t.id AND e.account = 'goodwill'
+        WHERE t.kind = 'goodwill' GROUP BY t.key
+    ) AS e ON e.key = 'goodwill:' || gift.id
+    WHERE coalesce(e.points, 0) <> CASE WHEN gift.state = 'given' THEN gift.points ELSE 0 END
+    ORDER BY gift.id
+    """
+)
+# Of several changes at one moment any may have been the last.
+_TIERS = text(
+    """
+    SELECT coalesce(m.customer_id, last.customer_id) AS customer_id, m.tier_code, last.codes
+    FROM member_tier AS m
+    FULL JOIN (
+        SELECT customer_id, array_agg(to_code ORDER BY to_code) AS codes
+        FROM (SELECT customer_id, to_code, at, max(at) OVER (PARTITION BY customer_id) AS last_at FROM tier_change) AS change
+        WHERE at = last_at GROUP BY customer_id
+    ) AS last USING (customer_id)
+    WHERE array_position(coalesce(last.codes, ARRAY[CAST(NULL AS text)]), m.tier_code) IS NULL
+    ORDER BY 1
+    """
+)
 _SET_ACCOUNT = text(
     "UPDATE points_account SET available = :available, held = :held, owed = :owed WHERE customer_id = :customer_id"
 )
@@ -79,7 +155,8 @@ _SET_REFUNDED = text("UPDATE points_hold SET refunded = :refunded WHERE order_id
 
 
 def divergences(session: Session) -> Iterator[Divergence]:
-    """Balances, holds, lots and transactions that contradict the entries, ordered by ledger and key; four statements.
+    """Balances, holds, lots and transactions that contradict the entries, and what else must agree with them: reasons,
+    owners of lots, transfers, gifts, tiers. Ordered by ledger and key; a statement each.
 
     A figure is repaired when the rebuilt one is possible. Entries that do not balance, and holds whose state or slices
     tell another story than the entries, are left to a person: the ledger is append-only.
@@ -88,6 +165,7 @@ def divergences(session: Session) -> Iterator[Divergence]:
     yield from _holds(session)
     yield from _lots(session)
     yield from _transactions(session)
+    yield from _members(session)
 
 
 def _accounts(session: Session) -> Iterator[Divergence]:
@@ -139,6 +217,33 @@ def _transactions(session: Session) -> Iterator[Divergence]:
             f"{row.sides} entries, sum {row.points}",
             "2 entries or more, sum 0",
         )
+
+
+def _members(session: Session) -> Iterator[Divergence]:
+    """What only a person can put right."""
+    for row in session.execute(_PASSING).all():
+        yield Divergence("points_entry", row.account, f"sum {row.points}", "sum 0: points only pass through")
+    for row in session.execute(_REASONS).all():
+        yield Divergence("points_reason", f"{row.kind} {row.key}", f"explains {row.points}", f"issued {row.issued}")
+    for row in session.execute(_OWNERS).all():
+        yield Divergence(
+            "points_lot",
+            str(row.id),
+            f"of {row.customer_id} ({row.state}), by right of {row.member_id}",
+            f"merged into {row.merged_into}" if row.member_id else "a merged member owns no lot",
+        )
+    for row in session.execute(_TOMBSTONES).all():
+        state = "active" if row.merged_into is None else f"merged into {row.merged_into}"
+        yield Divergence("points_account", str(row.customer_id), row.state, f"the customer is {state}")
+    for row in session.execute(_TRANSFERS).all():
+        yield Divergence(
+            "points_transfer", row.transfer, f"points {row.points}", f"given {row.given}, received {row.received}"
+        )
+    for row in session.execute(_GIFTS).all():
+        yield Divergence("goodwill_gift", str(row.id), f"{row.state}, points {row.points}", f"booked {row.given}")
+    for row in session.execute(_TIERS).all():
+        codes = " or ".join(code or "none" for code in row.codes or [None])
+        yield Divergence("member_tier", str(row.customer_id), row.tier_code or "none", f"last change: {codes}")
 
 
 def _repair(statement: Any, **params: uuid.UUID | int) -> Repair:

@@ -51,6 +51,7 @@ MEMBER_LOOKUPS = 60  # by phone, email or card, per caller, in MEMBER_LOOKUP_SEC
 MEMBER_LOOKUP_SECONDS = 900
 REFERRALS_PER_MONTH = 10  # rewarded, of one referrer
 REMIND_EXPIRY_DAYS = 30  # before points run out
+LOTS_PER_STATEMENT = 1_000  # listed one by one; of more, their number and sum is told
 
 # Stock
 SKUS_PER_AVAILABILITY = 100

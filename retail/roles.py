@@ -38,6 +38,7 @@ PERMISSIONS = frozenset(
         "points.block",
         "points.give",
         "points.read",
+        "points.report",
         "points.rules",
         "returns.approve",
         "returns.policy",
@@ -53,6 +54,7 @@ PERMISSIONS = frozenset(
 CUSTOMER_PERMISSIONS = frozenset(
     {"me", "carts.write", "orders.place", "catalog.read", "stores.read", "stock.read", "pickups.move"}
 )
+# points.report is what all members' points come to; it is no store's business.
 # members.work is looking members up and enrolling them; points.give gives goodwill within one's cap, points.approve above it.
 # stock.work is what everybody in a store does (receive, ship and take in transfers, enter counts, set damaged goods aside);
 # stock.write also changes numbers, limits and rules; stock.approve lets a large difference of a count through.
@@ -109,8 +111,16 @@ ROLES: Mapping[str, frozenset[str]] = {
     },
     "agent": _AGENT,
     "supervisor": _AGENT
-    | {"customers.merge", "deliveries.manage", "gift_cards.write", "orders.goodwill", "points.approve", "points.block"},
-    "analyst": _LOOK,
+    | {
+        "customers.merge",
+        "deliveries.manage",
+        "gift_cards.write",
+        "orders.goodwill",
+        "points.approve",
+        "points.block",
+        "points.report",
+    },
+    "analyst": _LOOK | {"points.report"},
     "admin": GRANTABLE,
 }
 STORE_ROLES = frozenset({"associate", "manager"})  # bound to the stores of `staff_location`; the others act everywhere

@@ -124,6 +124,20 @@ def notify_shipped(session: Session, event: Published) -> None:
     _queue(session, event, "parcel_shipped", **{name: event.data[name] for name in ("lines", "carrier", "tracking")})
 
 
+def notify_expiring(session: Session, event: Published) -> None:
+    """Points run out on a day; not said any more once she has spent them."""
+    names = ("customer_id", "expires_on")
+    notifications.queue(
+        session,
+        event_id=event.id,
+        template="points_expiring",
+        params={name: event.data[name] for name in names},
+        order_id=None,
+        customer_id=_id(event, "customer_id"),
+        now=clock.now(),
+    )
+
+
 def notify_log_in_code(session: Session, event: Published) -> None:
     """The one-time code, to the address it is to prove."""
     if "@" not in event.data["address"]:
@@ -176,5 +190,6 @@ HANDLERS: dict[type[Event], list[Handler]] = {
     events.PickupReminded: [notify_reminded],
     events.PickupExtended: [notify_extended],
     events.ParcelShipped: [notify_shipped],
+    events.PointsExpiring: [notify_expiring],
     events.LoginCodeRequested: [notify_log_in_code],
 }

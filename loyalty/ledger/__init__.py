@@ -40,7 +40,7 @@ was made in; what comes back from it goes to the slices' lots, whoever owns thes
 """
 
 from loyalty.ledger.books import KeyReused
-from loyalty.ledger.expiring import expire_due
+from loyalty.ledger.expiring import Swept, expire_all, expire_due
 from loyalty.ledger.giving import GivenToHerself, transfer
 from loyalty.ledger.granting import Grant, Reason, TooManyPoints, earn, give
 from loyalty.ledger.holds import HoldExists, InsufficientPoints, burn, hold, refund, release, spend
@@ -59,10 +59,12 @@ __all__ = [
     "Member",
     "Reason",
     "Sold",
+    "Swept",
     "TooManyPoints",
     "burn",
     "claw_back",
     "earn",
+    "expire_all",
     "expire_due",
     "give",
     "hold",

@@ -1,11 +1,13 @@
 """Points whose time has passed, booked as expired."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from loyalty import queries
-from retail.kernel import outbox
+from loyalty.queries import expiring as queries
+from loyalty.queries.expiring import Place
+from retail.kernel import db, outbox
 from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id
 
@@ -39,19 +41,50 @@ _EXPIRE = Hot(
 )
 
 
-def expire_due(session: Session, *, now: datetime, limit: int) -> int:
+BATCH_LOTS = 100  # few, since their owners' accounts stay locked until the batch commits
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one batch of expiry did.
+
+    Attributes:
+        customers: how many lost points. busy: how many were left for another time, since somebody is at their account.
+        reached: the last lot looked at, for the next batch's `after`; None when no expired lot was left.
+    """
+
+    customers: int
+    busy: int
+    reached: Place | None
+
+
+def expire_due(session: Session, *, now: datetime, limit: int, after: Place | None = None) -> Swept:
     """Book what has expired by `now`, of at most `limit` lots' owners; one transaction of the ledger per customer.
 
-    The accounts are locked by a statement of their own, so that the second sees their lots as they are. Expired lots
-    have not counted since their moment passed; this only tidies. Returns how many customers lost points (0: all done).
+    The accounts are locked by a statement of their own, so that the second sees their lots as they are; an account that is
+    in use is left out. Expired lots have not counted since their moment passed; this only tidies. A run goes on `after` the
+    lot that its last batch reached: it looks at each lot once, whatever it left behind, and ends.
     """
-    customers = queries.lock_accounts_with_expired(session, now=now, limit=limit)
-    if not customers:
-        return 0
+    found = queries.lock_accounts_with_expired(session, now=now, limit=limit, after=after)
+    if not found.customers:
+        return Swept(0, found.busy, found.reached)
     params = {
-        "customers": customers,
-        "transactions": [new_id() for _ in customers],
+        "customers": found.customers,
+        "transactions": [new_id() for _ in found.customers],
         "actor": outbox.SYSTEM,
         "now": now,
     }
-    return int(_EXPIRE.run(session, params).scalar_one())
+    return Swept(_EXPIRE.run(session, params).scalar_one(), found.busy, found.reached)
+
+
+def expire_all(*, now: datetime) -> Swept:
+    """Expire the lots whose time has passed by `now`, batch by batch, each in a transaction of its own; the sums of all."""
+    customers = busy = 0
+    reached: Place | None = None
+    while True:
+        with db.transaction() as session:
+            swept = expire_due(session, now=now, limit=BATCH_LOTS, after=reached)
+        customers, busy = customers + swept.customers, busy + swept.busy
+        if swept.reached is None:
+            return Swept(customers, busy, reached)
+        reached = swept.reached

@@ -72,7 +72,7 @@ class PointsLot(Base):
         Index("ix_points_lot_member", "member_id", postgresql_where=sa.text("member_id IS NOT NULL")),
         Index("ix_points_lot_owner", "customer_id"),
         Index("ix_points_lot_source_id", "source_id"),
-        Index("ix_points_lot_expiry", "expires_at", postgresql_where=sa.text("remaining > 0")),
+        Index("ix_points_lot_expiry", "expires_at", "id", postgresql_where=sa.text("remaining > 0")),
     )
 
 

@@ -185,19 +185,3 @@ def transaction_by_key(session: Session, *, key: str) -> TransactionFacts | None
     """The transaction that was booked under `key`."""
     row = session.execute(_BY_KEY, {"key": key}).one_or_none()
     return None if row is None else TransactionFacts(row.kind, row.order_id, row.points)
-
-
-_LOCK_EXPIRED = text(
-    """
-    SELECT customer_id FROM points_account
-    WHERE customer_id IN (SELECT customer_id FROM points_lot WHERE remaining > 0 AND expires_at <= :now
-                          ORDER BY expires_at LIMIT :limit)
-    ORDER BY customer_id
-    FOR NO KEY UPDATE
-    """
-)
-
-
-def lock_accounts_with_expired(session: Session, *, now: datetime, limit: int) -> Sequence[uuid.UUID]:
-    """Lock the accounts that own the `limit` longest expired lots with points in them, in the order of their ids."""
-    return session.execute(_LOCK_EXPIRED, {"now": now, "limit": limit}).scalars().all()

@@ -1,14 +1,24 @@
 """The API of points and members."""
 
-from loyalty.routes import goodwill, lots, members, points, rules, tiers, transfers
+from loyalty.routes import (
+    books,
+    goodwill,
+    lots,
+    members,
+    points,
+    rules,
+    tiers,
+    transfers,
+)
 from retail.kernel.web import ApiBlueprint
 
 BLUEPRINTS: list[ApiBlueprint] = [
-    points.points,
-    members.members,
+    books.books,
     goodwill.blp,
-    transfers.blp,
     lots.blp,
+    members.members,
+    points.points,
     rules.blp,
     tiers.blp,
+    transfers.blp,
 ]

@@ -17,13 +17,13 @@ points = ApiBlueprint("points", __name__, url_prefix="/api/v1", description="Poi
 @points.read("/me/points", permission="me", answer=PointsSchema)
 def my_points(session: Session, call: Call) -> dict[str, Any]:
     """My points: what I can spend, what open orders hold, what runs out next."""
-    return queries.points_of(session, customer_id=_myself(call), now=call.now)
+    return queries.points_of(session, customer_id=myself(call), now=call.now)
 
 
 @points.read("/me/points/entries", permission="me", answer=PointsEntryPageSchema, query=PageQuery)
 def my_entries(session: Session, call: Call, query: dict[str, Any]) -> Page:
     """My points' history, newest first."""
-    return _entries(session, _myself(call), query)
+    return _entries(session, myself(call), query)
 
 
 @points.read("/customers/<uuid:customer_id>/points", permission="points.read", answer=PointsSchema)
@@ -43,7 +43,7 @@ def customer_entries(session: Session, call: Call, customer_id: uuid.UUID, query
     return _entries(session, customer_id, query)
 
 
-def _myself(call: Call) -> uuid.UUID:
+def myself(call: Call) -> uuid.UUID:
     """The customer who asks.
 
     Raises:
@@ -55,13 +55,13 @@ def _myself(call: Call) -> uuid.UUID:
 
 
 def _entries(session: Session, customer_id: uuid.UUID, query: dict[str, Any]) -> Page:
-    cursor = decode_cursor(query["cursor"], [_sequence])
+    cursor = decode_cursor(query["cursor"], [sequence_number])
     limit: int = query["limit"]
     rows = queries.entries_of(session, customer_id=customer_id, before=cursor[0] if cursor else None, limit=limit + 1)
     return Page.of(rows, limit, lambda row: [row["seq"]])
 
 
-def _sequence(value: Any) -> int:
+def sequence_number(value: Any) -> int:
     """A number that `points_transaction.seq` can have."""
     if type(value) is not int or not 0 < value < 2**63:
         raise ValueError("not a sequence")

@@ -349,6 +349,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("member_id IS NOT NULL"),
     )
     op.create_index("ix_points_lot_owner", "points_lot", ["customer_id"], unique=False)
+    op.drop_index("ix_points_lot_expiry", table_name="points_lot")  # which did not order lots of one moment
+    op.create_index(
+        "ix_points_lot_expiry",
+        "points_lot",
+        ["expires_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("remaining > 0"),
+    )
     op.create_foreign_key(
         op.f("fk_points_lot_member_id"), "points_lot", "points_account", ["member_id"], ["customer_id"]
     )
@@ -403,6 +411,10 @@ def downgrade() -> None:
     op.drop_column("points_transaction", "spend_minor")
     op.drop_column("points_transaction", "member_id")
     op.drop_constraint(op.f("fk_points_lot_member_id"), "points_lot", type_="foreignkey")
+    op.drop_index("ix_points_lot_expiry", table_name="points_lot", postgresql_where=sa.text("remaining > 0"))
+    op.create_index(
+        "ix_points_lot_expiry", "points_lot", ["expires_at"], unique=False, postgresql_where=sa.text("remaining > 0")
+    )
     op.drop_index("ix_points_lot_owner", table_name="points_lot")
     op.drop_index("ix_points_lot_member", table_name="points_lot", postgresql_where=sa.text("member_id IS NOT NULL"))
     op.drop_column("points_lot", "member_id")

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from zoneinfo import available_timezones
 
 DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105  (named so, and refused in production)
 
@@ -40,6 +41,7 @@ class Settings:
         pool_size: database connections per process. A hot SKU gets slower with more, not faster.
         statement_timeout_ms, lock_timeout_ms: no request waits longer than this for the database.
         default_region: country used to read phone numbers written without one (ISO 3166).
+        zone: the shop's own zone (IANA): whose days and months its reports and reminders speak of.
         trusted_proxies: how many proxies in front may be believed about the caller's address.
         principal_cache_seconds: how long a process may remember who a token belongs to; revoking a token takes at most this long.
     """
@@ -63,6 +65,7 @@ class Settings:
     statement_timeout_ms: int = 15_000
     lock_timeout_ms: int = 5_000
     default_region: str = "JP"
+    zone: str = "Asia/Tokyo"
     trusted_proxies: int = 0
     principal_cache_seconds: float = 5.0
     log_level: str = "INFO"
@@ -105,12 +108,15 @@ class Settings:
             statement_timeout_ms=int(number("STATEMENT_TIMEOUT_MS", cls.statement_timeout_ms)),
             lock_timeout_ms=int(number("LOCK_TIMEOUT_MS", cls.lock_timeout_ms)),
             default_region=env.get("DEFAULT_REGION") or cls.default_region,
+            zone=env.get("SHOP_ZONE") or cls.zone,
             trusted_proxies=int(number("TRUSTED_PROXIES", cls.trusted_proxies)),
             principal_cache_seconds=number("PRINCIPAL_CACHE_SECONDS", cls.principal_cache_seconds),
             log_level=env.get("LOG_LEVEL") or cls.log_level,
         )
         if settings.environment not in ("development", "production"):
             raise SettingsError(f"RETAIL_ENV must be development or production, not {settings.environment!r}")
+        if settings.zone not in available_timezones():
+            raise SettingsError(f"SHOP_ZONE must be an IANA zone such as Asia/Tokyo, not {settings.zone!r}")
         if settings.environment == "production":
             if settings.secret_key == DEVELOPMENT_SECRET or len(settings.secret_key) < 32:
                 raise SettingsError("SECRET_KEY must be set to at least 32 random characters in production")

@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from retail.kernel import i18n
-from support.letters import proxies, shortfalls, usual
+from support.letters import points, proxies, shortfalls, usual
 from support.letters.letter import MASK, Letter
 
 __all__ = ["MASK", "TEMPLATES", "Letter", "compose"]
 
-_COMPOSERS = usual.COMPOSERS | shortfalls.COMPOSERS | proxies.COMPOSERS
+_COMPOSERS = usual.COMPOSERS | shortfalls.COMPOSERS | proxies.COMPOSERS | points.COMPOSERS
 TEMPLATES = tuple(_COMPOSERS)
 
 

@@ -17,7 +17,7 @@ def found(session: Session) -> list[tuple[str, str, str, str, bool]]:
     ]
 
 
-def test_a_ledger_that_agrees_has_no_divergence_in_four_statements(session: Session, now: datetime) -> None:
+def test_a_ledger_that_agrees_has_no_divergence_in_eleven_statements(session: Session, now: datetime) -> None:
     who, _ = customer_with(session, (200, now), (300, now))
     order_id = new_id()
     ledger.hold(session, customer_id=who.id, order_id=order_id, points=250, actor=ACTOR, now=now)
@@ -25,7 +25,7 @@ def test_a_ledger_that_agrees_has_no_divergence_in_four_statements(session: Sess
     ledger.refund(session, order_id=order_id, points=20, key="r", actor=ACTOR, now=now)
     with db.counting() as count:
         assert found(session) == []
-    assert count.statements == 4
+    assert count.statements == 11
 
 
 def test_a_balance_that_somebody_changed_is_named_and_repaired(session: Session, now: datetime) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from loyalty import jobs, ledger, queries
+from loyalty.ledger import expiring
 from retail.kernel import clock, db
 from retail.kernel.errors import NotFound
 from retail.kernel.ids import new_id
@@ -200,7 +201,7 @@ def test_a_claw_back_does_not_touch_what_has_expired(session: Session, now: date
     assert claw_back(session, order_id, (1, 1), "refund:1", now) == 100
     assert remaining(session, who.id) == [100, 0]
     assert balances(session, who.id) == (100, 0, 70)
-    assert ledger.expire_due(session, now=now, limit=10) == 1
+    assert ledger.expire_due(session, now=now, limit=10).customers == 1
     assert balances(session, who.id) == (0, 0, 70)
     assert_clean(session)
 
@@ -213,7 +214,7 @@ def test_expiry_books_each_customer_once_and_only_what_has_passed(session: Sessi
     berta, _ = customer_with(session, (5, long_ago))
     clara, _ = customer_with(session, (7, now))
     with db.counting() as count:
-        assert ledger.expire_due(session, now=now, limit=100) == 2
+        assert ledger.expire_due(session, now=now, limit=100).customers == 2
     assert count.statements == 2
     assert last_entries(session, anna.id) == (
         "expire",
@@ -223,7 +224,7 @@ def test_expiry_books_each_customer_once_and_only_what_has_passed(session: Sessi
     assert balances(session, berta.id) == (0, 0, 0)
     assert balances(session, clara.id) == (7, 0, 0)
     before = snapshot(session)
-    assert ledger.expire_due(session, now=now, limit=100) == 0
+    assert ledger.expire_due(session, now=now, limit=100).customers == 0
     assert snapshot(session) == before
     assert_clean(session)
 
@@ -231,7 +232,7 @@ def test_expiry_books_each_customer_once_and_only_what_has_passed(session: Sessi
 def test_the_job_expires_batch_by_batch_until_nothing_is_left(
     session: Session, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "BATCH_LOTS", 2)
+    monkeypatch.setattr(expiring, "BATCH_LOTS", 2)
     customers = [customer_with(session, (points, now))[0] for points in (10, 20, 30, 40, 50)]
     assert jobs.expire_points() == 0
     with clock.shifted(365 * DAY):

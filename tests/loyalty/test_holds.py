@@ -200,7 +200,7 @@ def test_what_is_released_to_a_lot_that_ran_out_meanwhile_counts_for_nothing_and
     assert queries.hold_of(session, order_id=both) == HoldFacts(who.id, 100, 0, "released")
     assert remaining(session, who.id) == [200, 300]
     assert queries.points_of(session, customer_id=who.id, now=later)["available"] == 300
-    assert ledger.expire_due(session, now=later, limit=10) == 1
+    assert ledger.expire_due(session, now=later, limit=10).customers == 1
     assert last_entries(session, who.id) == ("expire", [("expired", None, 200), ("member", dying, -200)])
     assert balances(session, who.id) == (300, 0, 0)
     assert_clean(session)

@@ -237,7 +237,7 @@ def test_two_workers_expire_once(session: Session, now: datetime) -> None:
     people = [customer_with(session, (points, now - 365 * DAY))[0] for points in range(1, 21)]
 
     def call(inside: Session) -> int:
-        return ledger.expire_due(inside, now=now, limit=100)
+        return ledger.expire_due(inside, now=now, limit=100).customers
 
     assert sum(at_once([call] * 4)) == 20
     assert [balances(session, who.id) for who in people] == [(0, 0, 0)] * 20

@@ -349,7 +349,7 @@ def test_every_letter_reads_well_in_both_languages(
         "receipt": {"order_id": done.id},
         "login_code": {"code_id": code_id},
     }
-    assert set(params) | set(shortfall_letters.COMPOSERS) | {"pickup_proxy"} == set(
+    assert set(params) | set(shortfall_letters.COMPOSERS) | {"pickup_proxy", "points_expiring"} == set(
         letters.TEMPLATES
     )  # those have a test of their own
     for template, given in params.items():
