@@ -95,6 +95,14 @@ def lock_program(session: Session) -> None:
     session.execute(text("SELECT id FROM tier_program WHERE id = 1 FOR UPDATE"))
 
 
+def anything_spent(session: Session) -> bool:
+    """Whether any qualifying spend was ever written down."""
+    statement = text(
+        "SELECT EXISTS (SELECT FROM points_transaction WHERE kind IN ('earn', 'claw_back') AND spend_minor <> 0)"
+    )
+    return bool(session.execute(statement).scalar_one())
+
+
 def rules_naming(session: Session, *, code: str) -> list[str]:
     """The codes of the earning rules in force that are for members of this tier."""
     statement = text(

@@ -52,6 +52,12 @@ class TierTaken(Conflict):
     code, title = "tier_taken", "Another tier has this code or rank"
 
 
+class CurrencyFixed(Conflict):
+    """What members spent was written down in the currency of before; it cannot be counted in another."""
+
+    code, title = "currency_fixed", "Spending has been counted in another currency"
+
+
 class TierInUse(Conflict):
     """Earning rules are for its members alone: change those `rules` first."""
 
@@ -95,10 +101,16 @@ def put(session: Session, *, facts: Mapping[str, Any], version: int, actor: str,
     """Say how tiers are computed, whole; `version` 0 where nothing was set yet. Returns `view`.
 
     Raises:
-        TierInvalid; Stale: it is not at `version` any more.
+        TierInvalid; CurrencyFixed; Stale: it is not at `version` any more.
     """
+    queries.lock_program(session)
+    before = current(session) or DEFAULT
+    if before.version != version:
+        raise Stale
     if facts["zone"] not in available_timezones():
         raise TierInvalid(errors=[{"field": "zone", "code": "unknown", "detail": "An IANA zone such as Asia/Tokyo"}])
+    if facts["currency"] != before.currency and queries.anything_spent(session):
+        raise CurrencyFixed(currency=before.currency)
     given = {**facts, "version": version, "nobody": UUID(int=0), "now": now}
     if session.execute(_SET if version == 0 else _CHANGE, given).one_or_none() is None:
         raise Stale

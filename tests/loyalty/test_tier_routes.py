@@ -86,6 +86,20 @@ def test_a_program_that_is_none(
     assert [error["field"] for error in answer.json["errors"]] == [field]
 
 
+def test_the_currency_stays_once_something_was_spent(
+    session: Session, api: Api, admin: Actor, unchanged: Unchanged
+) -> None:
+    """Without a program spending is written down in yen already."""
+    calling = api(admin)
+    assert calling.put("/tier-program", json=PROGRAM | {"currency": "GBP"}, if_match=0).status_code == 200
+    assert calling.put("/tier-program", json=PROGRAM, if_match=1).status_code == 200
+    spent(session, member(session).id, 1000, clock.now())
+    with unchanged():
+        answer = calling.put("/tier-program", json=PROGRAM | {"currency": "GBP"}, if_match=2)
+    assert (answer.status_code, answer.json["code"], answer.json["currency"]) == (409, "currency_fixed", "JPY")
+    assert calling.put("/tier-program", json=PROGRAM | {"grace_days": 1}, if_match=2).status_code == 200
+
+
 def test_tiers_are_made_read_listed_and_changed(session: Session, api: Api, admin: Actor) -> None:
     program(session, tiers={})
     calling = api(admin)
