@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from loyalty import explaining
 from loyalty.earning.crediting import earn_order
 from loyalty.earning.facts import Basket, Line
 from orders.drafts import Draft
@@ -15,6 +17,7 @@ from orders.queries import earned as queries
 from orders.queries.earned import EarningOrder
 from orders.refund_ledger import claw_back
 from orders.splitting import EARNS_NOTHING
+from retail.kernel.errors import NotFound
 from retail.queries.catalog import DEFAULT_ZONE
 
 
@@ -83,6 +86,25 @@ def at_the_till(session: Session, *, draft: Draft, actor: str, now: datetime) ->
         key=f"earn:{draft.plan[0].fulfillment_id}",
         reason="carry_out",
         actor=actor,
+        now=now,
+    )
+
+
+def explained(session: Session, *, order_id: UUID, locale: str, now: datetime) -> dict[str, Any]:
+    """Why an order earned what it did, in the reader's language (OrderPointsSchema). Ask who may see it first.
+
+    Raises:
+        NotFound: there is no such order.
+    """
+    order = queries.earning_order(session, order_id=order_id)
+    if order is None:
+        raise NotFound
+    return explaining.explain(
+        session,
+        customer_id=order.customer_id if order.kind == "live" else None,
+        basket=basket_of(order, order_id=order_id),
+        collected={line.id: line.collected for line in order.lines},
+        locale=locale,
         now=now,
     )
 

@@ -42,6 +42,7 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/api/v1/substitutes/<string:token>"): {"forbidden": _BY_LINK},
     ("POST", "/api/v1/substitutes/<string:token>/answer"): {"forbidden": _BY_LINK},
     ("POST", "/api/v1/campaigns"): {"conflict": "campaigns stand beside each other"},
+    ("POST", "/api/v1/earning-rules/preview"): {"conflict": "it writes nothing"},
     ("POST", "/api/v1/gift-cards"): {"conflict": "a new card meets nothing that is there"},
     ("POST", "/api/v1/me/orders/claims"): {"conflict": _TWICE},
     ("POST", "/api/v1/till-sales/<uuid:sale>/review"): {"conflict": _TWICE},

@@ -81,7 +81,7 @@ def earn_order(
         reasons=reasons_of(parts),
         spend_minor=spend if basket.currency == row.program_currency else 0,
         member=Member(row.id, row.member_id, row.owed, row.state),
-        record=record_of(basket, member),
+        record=record_of(basket, member, units_after),
     )
 
 
@@ -117,7 +117,7 @@ def judge_sold(session: Session, *, sales: Sequence[Sale], members: Mapping[UUID
                 grants=grants_of(earning.parts, rules, now),
                 reasons=reasons_of(earning.parts),
                 spend_minor=sum(basket.eligible().values()) if basket.currency == currency else 0,
-                record=record_of(basket, member),
+                record=record_of(basket, member, {line.id: line.quantity for line in basket.lines}),
             )
         )
     return made
@@ -169,6 +169,7 @@ def reasons_of(parts: Sequence[Part]) -> list[Reason]:
     return [Reason(part.line_id, part.rule_code, part.rule_version, part.points, part.basis) for part in parts]
 
 
-def record_of(basket: Basket, member: MemberFacts) -> Record:
-    """What previews of rules run on."""
-    return Record(basket.currency, basket.placed_at, basket.to_json() | {"member": member.to_json()})
+def record_of(basket: Basket, member: MemberFacts, units: Mapping[UUID, int]) -> Record:
+    """What previews of rules run on: the basket, the member then, and the units that are hers by now."""
+    about = {"member": member.to_json(), "units": {str(line): count for line, count in units.items()}}
+    return Record(basket.currency, basket.placed_at, basket.to_json() | about)

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from loyalty import rules
+from loyalty import preview, rules
 from loyalty.queries import rules as queries
 from loyalty.schemas import rules as schemas
 from retail.kernel.web import ApiBlueprint, Call, Page, decode_cursor
@@ -54,3 +54,15 @@ def change_rule(session: Session, call: Call, code: str, body: dict[str, Any]) -
     and what orders placed before will earn, stays."""
     rules.change(session, code=code, version=call.version, changes=body, actor=call.actor, now=call.now)
     return rules.view(session, code=code)
+
+
+@blp.write(
+    "POST",
+    "/earning-rules/preview",
+    permission="points.rules",
+    body=schemas.PreviewSchema,
+    answer=schemas.PreviewedSchema,
+)
+def preview_rule(session: Session, call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """Try a rule on the latest orders: what it would have given beside what they earned. Writes nothing."""
+    return preview.preview(session, draft=body["rule"], last=body["last"], now=call.now)

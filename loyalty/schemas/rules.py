@@ -5,6 +5,7 @@ from typing import Any
 import marshmallow as ma
 
 from loyalty.earning.facts import BASES, DAY, MONTH
+from loyalty.preview import MOST
 from retail import limits
 from retail.kernel.money import MAX_MINOR
 from retail.kernel.web.cursor import PageQuery, page_schema
@@ -150,3 +151,38 @@ class RuleQuery(PageQuery):
 
 
 RulePageSchema = page_schema(RuleSchema)
+
+
+class PreviewSchema(ma.Schema):
+    """What to try: a rule, added or in the place of the one of its code; without any, the rules as they are."""
+
+    rule = ma.fields.Nested(DraftRuleSchema, load_default=None, allow_none=True)
+    last = _number(ma.validate.Range(1, MOST), "How many of the latest orders", load_default=100)
+
+
+class PreviewedOrderSchema(ma.Schema):
+    """One order: what of it was handed over earned, and would earn."""
+
+    order_id = ma.fields.UUID(required=True)
+    customer_id = ma.fields.UUID(required=True)
+    placed_at = ma.fields.DateTime(required=True)
+    currency = ma.fields.String(required=True)
+    earned = ma.fields.Integer(required=True)
+    would_earn = ma.fields.Integer(required=True)
+    difference = ma.fields.Integer(required=True)
+    by_rule = ma.fields.Integer(required=True, metadata={"description": "Of it by the rule that is tried"})
+    left_out = ma.fields.String(
+        required=True, allow_none=True, metadata={"description": "Why the rule that is tried gives nothing"}
+    )
+
+
+class PreviewedSchema(ma.Schema):
+    """Sums over `orders`, the latest first; `changed` counts those that would earn otherwise."""
+
+    count = ma.fields.Integer(required=True)
+    changed = ma.fields.Integer(required=True)
+    earned = ma.fields.Integer(required=True)
+    would_earn = ma.fields.Integer(required=True)
+    difference = ma.fields.Integer(required=True)
+    by_rule = ma.fields.Integer(required=True)
+    orders = ma.fields.List(ma.fields.Nested(PreviewedOrderSchema), required=True)
