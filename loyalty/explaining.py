@@ -17,19 +17,21 @@ from loyalty.earning.handover import Before
 from loyalty.queries import earning as queries
 from retail.kernel.money import Money, allocate
 
-# How each basis is told; `factor` as a decimal.
+# How each basis is told; `factor` as a decimal. A tier's may have been another then, and is not told.
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         AMOUNT: "{name}: {points} points for every {per} of {counted_money}",
         UNIT: "{name}: {points} points for each unit, {counted} of them",
         MULTIPLIER: "{name}: {factor} times the points on the amount",
         "order": "{name}: {points} points for the order, shared by its lines",
+        TIER: "{name}: points of the member's tier",
     },
     "ja": {
         AMOUNT: "{name}: {counted_money}に対し{per}ごとに{points}ポイント",
         UNIT: "{name}: 1点につき{points}ポイント、{counted}点",
         MULTIPLIER: "{name}: 金額によるポイントの{factor}倍",
         "order": "{name}: ご注文に{points}ポイント(商品ごとに配分)",
+        TIER: "{name}: 会員ランクによるポイント",
     },
 }
 
@@ -158,9 +160,7 @@ class _Words:
             return engine.base_rule(self.currency)
         if code.startswith(TIER):
             tier = self.tiers.get(code, {})
-            made = engine.tier_rule(code.removeprefix(TIER), tier.get("bp", WHOLE_BP))
-            name = tier.get("name_ja") if self.locale == "ja" else None
-            return Rule(made.code, 0, MULTIPLIER, name=name or tier.get("name") or code, factor_bp=made.factor_bp)
+            return Rule(code, 0, MULTIPLIER, name=tier.get("name", code), name_ja=tier.get("name_ja"))
         found = [rule for (name, at), rule in self.rules.items() if name == code and version in (None, at)]
         return found[0] if found else Rule(code, version or 0, "order", name=code)
 
@@ -171,7 +171,7 @@ class _Words:
     def reason(self, code: str, version: int, *, points: int, expected: int, counted: int) -> dict[str, Any]:
         """A rule's part of a line."""
         rule = self.rule(code, version)
-        words = _WORDS[self.locale][rule.basis]
+        words = _WORDS[self.locale][TIER if code.startswith(TIER) else rule.basis]
         told = words.format(
             name=self.name(code, version),
             points=rule.points,
@@ -180,8 +180,6 @@ class _Words:
             counted_money=Money(counted, self.currency),
             factor=f"{rule.factor_bp / WHOLE_BP:g}",
         )
-        if rule.basis == MULTIPLIER and rule.factor_bp <= WHOLE_BP:  # a tier whose factor has been taken away since
-            told = self.name(code, version)
         return {
             "rule": code,
             "name": self.name(code, version),

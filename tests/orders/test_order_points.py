@@ -126,7 +126,7 @@ def test_the_tiers_part_has_the_tiers_name(session: Session, api: Api, made: Sho
     for found, name in ((before, "expected"), (after, "points")):
         reason = found["lines"][0]["reasons"][1]
         assert (reason["rule"], reason["name"], reason[name]) == ("tier:gold", "ゴールド", 9)
-        assert reason["text"] == "ゴールド: 金額によるポイントの1.5倍"
+        assert reason["text"] == "ゴールド: 会員ランクによるポイント"
 
 
 def test_a_guest_earns_nothing(api: Api, made: Shop) -> None:
