@@ -11,7 +11,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty.queries.tiers import TIER_AT
-from retail.kernel.hot import Hot
 
 # {account}: the member's locked account; {order}, {at}: the order and when it was placed. She and those merged into her are
 # one: lots of theirs lie with her, and transactions through them tell so. What was clawed back stays counted by the caps,
@@ -34,26 +33,19 @@ _FACTS = """
 _RULES = """(SELECT jsonb_agg(to_jsonb(r) ORDER BY r.code, r.version) FROM earning_rule AS r
     WHERE r.from_at <= {until} AND (r.to_at IS NULL OR r.to_at > {since}))"""
 _PROGRAM_CURRENCY = "coalesce((SELECT currency FROM tier_program), 'JPY')"
-_ONE = {"account": "fresh.customer_id", "order": "CAST(:order_id AS uuid)", "at": "CAST(:at AS timestamptz)"}
-_FACTS_OF_ONE = _FACTS.format(**_ONE, tier=TIER_AT.format(customer="fresh.customer_id", at=_ONE["at"]))
-_LOCKED = Hot(
-    f"""
-    WITH named AS (
-        SELECT id, coalesce(merged_into, id) AS owner FROM customer WHERE id = :customer_id
-    ), opened AS (
+_ONE = {"account": "locked.customer_id", "order": "CAST(:order_id AS uuid)", "at": "CAST(:at AS timestamptz)"}
+_FACTS_OF_ONE = _FACTS.format(**_ONE, tier=TIER_AT.format(customer="locked.customer_id", at=_ONE["at"]))
+# {named} and {account} are how the ledger locks a member with fresh eyes (`loyalty.ledger.books`), who is `fresh` then.
+LOCKED_FACTS = f"""
+    WITH {{named}}, opened AS (
         INSERT INTO points_account (customer_id, opened_at) SELECT owner, :now FROM named
         ON CONFLICT (customer_id) DO NOTHING
-        RETURNING customer_id, owed, state, birth_month, birth_day
-    ), account AS (
-        SELECT customer_id, ctid AS version, owed, state, birth_month, birth_day FROM points_account
-        WHERE customer_id = (SELECT owner FROM named) FOR NO KEY UPDATE
-    ), fresh AS (
-        SELECT account.customer_id, account.owed, account.state, account.birth_month, account.birth_day
-        FROM points_account AS seen JOIN account ON account.customer_id = seen.customer_id AND account.version = seen.ctid
-        UNION ALL SELECT customer_id, owed, state, birth_month, birth_day FROM opened
+        RETURNING customer_id, owed, state
+    ), {{account}}, locked AS (
+        SELECT * FROM fresh UNION ALL SELECT customer_id, owed, state FROM opened
     )
-    SELECT (EXISTS (SELECT FROM named) AND NOT EXISTS (SELECT FROM fresh)) AS stale, fresh.customer_id AS id,
-           nullif(CAST(:customer_id AS uuid), fresh.customer_id) AS member_id, fresh.owed, fresh.state, fresh.birth_month, fresh.birth_day,
+    SELECT (EXISTS (SELECT FROM named) AND NOT EXISTS (SELECT FROM locked)) AS stale, locked.customer_id AS id,
+           nullif(CAST(:customer_id AS uuid), locked.customer_id) AS member_id, locked.owed, locked.state, born.birth_month, born.birth_day,
            {_RULES.format(until=_ONE["at"], since=_ONE["at"])} AS rules, {_PROGRAM_CURRENCY} AS program_currency,
            {_FACTS_OF_ONE},
            (SELECT jsonb_agg(jsonb_build_array(sums.order_line_id, sums.rule_code, sums.points))
@@ -64,9 +56,9 @@ _LOCKED = Hot(
             WHERE source = 'order' AND source_id = :order_id) AS earned_in_all,
            (SELECT CAST(coalesce(sum(spend_minor), 0) AS bigint) FROM points_transaction
             WHERE order_id = :order_id AND kind = 'earn') AS spend_minor
-    FROM (VALUES (1)) AS always (one) LEFT JOIN fresh ON true
-    """  # noqa: S608 - constants of this module
-)
+    FROM (VALUES (1)) AS always (one) LEFT JOIN locked ON true
+    LEFT JOIN points_account AS born ON born.customer_id = locked.customer_id
+"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +77,6 @@ def standing_of(row: Any) -> Standing:
     return Standing(row.birth_month, row.birth_day, row.first_purchase, row.tier, row.earned_by_rule or {})
 
 
-LOCKED_FACTS = _LOCKED  # run by whoever locks: a stale answer is asked for again (loyalty.ledger.books.run_fresh)
 _ASKED = {"account": "asked.account_id", "order": "asked.order_id", "at": "asked.placed_at"}
 _FACTS_OF_EACH = _FACTS.format(**_ASKED, tier=TIER_AT.format(customer="asked.account_id", at="asked.placed_at"))
 _OF_MANY = text(
