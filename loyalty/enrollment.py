@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from loyalty import birthdays, cards, lookup
+from loyalty import birthdays, cards, lookup, referrals
 from retail import customers, events, stores
 from retail import queries as retail_queries
 from retail.customers import NewIdentity
@@ -61,6 +61,7 @@ def enroll(
     locale: str,
     named: Mapping[str, str],
     birthday: Mapping[str, int] | None,
+    referral_code: str | None,
     location: str | None,
     caller: Principal,
     now: datetime,
@@ -68,11 +69,12 @@ def enroll(
     """Make a member, all or nothing: her record, what names her, her account and her card.
 
     named: card, email and phone as typed, one of them at least. What another record merely claims is hers from now on.
-    location: id or code; without, where the caller works if that is one place.
+    referral_code: of the member who brought her. location: id or code; without, where the caller works if that is one place.
 
     Raises:
         NothingNamesHer, EnrollmentInvalid, birthdays.BirthdayInvalid: everything that is wrong of its kind.
         MemberKnown: look her up instead. NotFound: the location, or not the caller's.
+        referrals.CodeMistyped, referrals.CodeUnknown.
     """
     written = _written(named)
     born = None if birthday is None else birthdays.read(birthday, field="birthday")
@@ -90,6 +92,8 @@ def enroll(
     if born is not None:
         birthdays.state(session, customer_id=customer_id, birthday=born, now=now)
     number = cards.number(session, customer_id=customer_id, now=now)
+    if referral_code is not None:
+        referrals.use_code(session, customer_id=customer_id, code=referral_code, actor=caller.actor, now=now)
     channel = _channel(caller)
     event = events.MemberEnrolled(customer_id=customer_id, channel=channel, location_id=location_id)
     outbox.publish(session, event, actor=caller.actor, now=now)

@@ -37,6 +37,7 @@ CANNOT: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/api/v1/me/payment-methods"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/points"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/me/tier"): {"invalid": _NOTHING_GIVEN},
+    ("GET", "/api/v1/me/referral"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/sourcing-policy"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/tier-program"): {"invalid": _NOTHING_GIVEN},
     ("GET", "/api/v1/substitutes/<string:token>"): {"forbidden": _BY_LINK},

@@ -11,6 +11,7 @@ database refuses any other). `+` puts points into an account, `-` takes them out
     release    held -p      member +s per slice                             it is cancelled or expires
     refund     burned -a    member +s per slice                             it is refunded after the handover
     claw_back  issued +c    member -m per lot    owed -(c - sum of m)       what it earned goes back with the goods
+               issued +e    member -r    owed -(e - r)                  what gave a reward did not last: its lot, before it counts
     expire     expired +e   member -r per lot                               a lot's time has passed
     transfer   transferred +p  member -s per lot  | transferred -p  member +s per new lot       she gives them to another
     merge      merged +(r - o)  member -r per lot  owed +o  | the same with the other sign      two records are one person
@@ -48,6 +49,7 @@ from loyalty.ledger.members import AccountBlocked, Member, lock_member, lock_mem
 from loyalty.ledger.merging import merge, unmerge
 from loyalty.ledger.returning import claw_back
 from loyalty.ledger.sold import Sold, settle_sold
+from loyalty.ledger.withdrawing import withdraw
 
 __all__ = [
     "AccountBlocked",
@@ -77,4 +79,5 @@ __all__ = [
     "spend",
     "transfer",
     "unmerge",
+    "withdraw",
 ]

@@ -34,6 +34,12 @@ class EnrollMemberSchema(ma.Schema):
     email = _named("As `phone`")
     card = _named("The number of a printed card that she is handed")
     birthday = ma.fields.Nested(DaySchema, load_default=None, allow_none=True)
+    referral_code = Line(
+        most=limits.COUPON_CHARACTERS,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Of the member who brought her"},
+    )
     location = Line(
         most=64,
         load_default=None,

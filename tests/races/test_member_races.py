@@ -1,16 +1,19 @@
 """Members under many hands: real connections, real commits."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from loyalty import birthdays, cards, enrollment, lookup
+from loyalty import birthdays, cards, enrollment, ledger, lookup, referrals
+from retail import limits
 from retail.kernel import auth, db
+from retail.kernel.ids import new_id
 from tests import factories
+from tests.loyalty.ledger_facts import assert_clean, balances, earn
 from tests.races.interleaving import Other, together
 
 pytestmark = [pytest.mark.committed, pytest.mark.races]
@@ -80,6 +83,7 @@ def test_one_phone_enrolled_at_many_tills_is_one_member(session: Session, now: d
             locale="ja",
             named=ways[place % 2],
             birthday=None,
+            referral_code=None,
             location=None,
             caller=caller,
             now=now,
@@ -101,3 +105,104 @@ def test_of_two_birthdays_stated_at_once_one_stays(session: Session, now: dateti
     days = [lambda mine, day=day: state(mine, day) for day in range(1, HANDS)]
     [day] = once(together(days), birthdays.BirthdaySet)
     assert birthdays.shown(session, customer_id=who.id) == {"birthday": {"month": 5, "day": day}}
+
+
+def test_one_referral_is_rewarded_once_under_many_deliveries(session: Session, now: datetime) -> None:
+    referrer, friend = factories.customer(session), factories.customer(session)
+    code = api_code(referrer.id, now)
+    with db.transaction() as mine:
+        referrals.use_code(mine, customer_id=friend.id, code=code, actor="system", now=now)
+    promise(session, now)
+    order_id = new_id()
+    earn(session, friend.id, 10, now, order_id)
+
+    def hear(mine: Session) -> Any:
+        return referrals.reward(mine, customer_id=friend.id, order_id=order_id, now=now)
+
+    assert sorted(map(str, together([hear] * HANDS))) == ["None"] * (HANDS - 1) + ["rewarded"]
+    assert (balances(session, referrer.id)[0], balances(session, friend.id)[0]) == (500, 310)
+    assert_clean(session)
+
+
+def test_many_friends_buy_at_once_and_the_limit_holds(session: Session, now: datetime) -> None:
+    """Their deliveries wait for the referrer's account, so each counts those before."""
+    referrer = factories.customer(session)
+    code = api_code(referrer.id, now)
+    promise(session, now)
+    calls = []
+    for _ in range(limits.REFERRALS_PER_MONTH + 3):
+        friend, order_id = factories.customer(session), new_id()
+        with db.transaction() as mine:
+            referrals.use_code(mine, customer_id=friend.id, code=code, actor="system", now=now)
+        earn(session, friend.id, 10, now, order_id)
+        calls.append(
+            lambda mine, who=friend.id, order=order_id: referrals.reward(mine, customer_id=who, order_id=order, now=now)
+        )
+    results = together(calls)
+    assert (results.count("rewarded"), results.count("refused")) == (limits.REFERRALS_PER_MONTH, 3), results
+    assert balances(session, referrer.id)[0] == 500 * limits.REFERRALS_PER_MONTH
+    assert_clean(session)
+
+
+def test_two_codes_used_at_once_and_two_who_name_each_other(session: Session, now: datetime) -> None:
+    one, other, third = (factories.customer(session) for _ in range(3))
+    codes = {who.id: api_code(who.id, now) for who in (one, other, third)}
+
+    def use(mine: Session, who: Any, code: str) -> Any:
+        return referrals.use_code(mine, customer_id=who, code=code, actor="system", now=now)
+
+    results = together(
+        [
+            lambda mine: use(mine, one.id, codes[other.id]),
+            lambda mine: use(mine, other.id, codes[one.id]),
+        ]
+    )
+    once(results, referrals.InACircle)
+    session.execute(text("DELETE FROM referral"))
+    results = together(
+        [
+            lambda mine: use(mine, one.id, codes[other.id]),
+            lambda mine: use(mine, one.id, codes[third.id]),
+        ]
+    )
+    assert len(once(results, referrals.BroughtBefore)) == 1
+
+
+def test_two_who_ask_for_a_code_at_once_are_told_one(session: Session, now: datetime) -> None:
+    who = factories.customer(session)
+    answers = together([lambda mine: referrals.mine(mine, customer_id=who.id, now=now)["code"]] * HANDS)
+    assert len(set(answers)) == 1
+
+
+def test_a_reward_is_withdrawn_once(session: Session, now: datetime) -> None:
+    referrer, friend, order_id = factories.customer(session), factories.customer(session), new_id()
+    code = api_code(referrer.id, now)
+    promise(session, now, pending_days=14)
+    with db.transaction() as mine:
+        referrals.use_code(mine, customer_id=friend.id, code=code, actor="system", now=now)
+    earn(session, friend.id, 10, now, order_id)
+    with db.transaction() as mine:
+        assert referrals.reward(mine, customer_id=friend.id, order_id=order_id, now=now) == "rewarded"
+        ledger.claw_back(mine, order_id=order_id, numerator=1, denominator=1, key="back", actor="system", now=now)
+
+    def back(mine: Session) -> Any:
+        return referrals.take_back(mine, customer_id=friend.id, order_id=order_id, now=now)
+
+    assert sorted(map(str, together([back] * HANDS))) == ["None"] * (HANDS - 1) + ["refused"]
+    assert (balances(session, referrer.id), balances(session, friend.id)) == ((0, 0, 0), (0, 0, 0))
+    assert_clean(session)
+
+
+def api_code(customer_id: Any, now: datetime) -> str:
+    """Her referral code."""
+    with db.transaction() as mine:
+        return str(referrals.mine(mine, customer_id=customer_id, now=now)["code"])
+
+
+def promise(session: Session, now: datetime, pending_days: int = 0) -> None:
+    """A referral rule: 300 for who is brought, 500 for who brings."""
+    statement = text(
+        "INSERT INTO earning_rule (code, version, name, basis, points, referrer_points, pending_days, from_at, actor) "
+        "VALUES ('friends', 1, 'Friends', 'referral', 300, 500, :pending_days, :from_at, 'system')"
+    )
+    session.execute(statement, {"pending_days": pending_days, "from_at": now - timedelta(days=1)})
