@@ -130,7 +130,8 @@ class MemberFacts:
 
 
 # An order counts for what it earned within the window less all that came back, never for less than nothing: so a return does
-# not outlast its purchase. `counts` is what its order loses when this earning, the earliest still there, leaves the window.
+# not outlast its purchase; what no order earned is taken back by its lot. `counts` is what its order loses when this
+# earning, the earliest still there, leaves the window.
 _MEMBERS = Hot(
     """
     WITH whose AS (
@@ -138,7 +139,9 @@ _MEMBERS = Hot(
         UNION ALL
         SELECT merged_into, id FROM customer WHERE merged_into = ANY(CAST(:customer_ids AS uuid[]))
     ), booked AS (
-        SELECT whose.id, coalesce(t.order_id, t.id) AS source_id, t.kind, t.at, t.seq,
+        SELECT whose.id, coalesce(t.order_id, (
+                   SELECT e.lot_id FROM points_entry AS e WHERE e.transaction_id = t.id AND e.lot_id IS NOT NULL
+                   ORDER BY e.position LIMIT 1), t.id) AS source_id, t.kind, t.at, t.seq,
                CASE WHEN CAST(:basis AS text) = 'spend' THEN t.spend_minor
                     ELSE (SELECT -sum(e.points) FROM points_entry AS e WHERE e.transaction_id = t.id AND e.account = 'issued')
                END AS amount
