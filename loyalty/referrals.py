@@ -4,7 +4,8 @@ pending -> rewarded | refused; a reward that is returned in time: rewarded -> re
 
     who may be brought     somebody no order of hers has earned yet, once, by somebody else; not by one whom she brought
     what decides           the first order of hers that earns and reaches the rule's least amount (net, less what came back);
-                           the rule in force when it was placed
+                           the rule in force when it was placed. Of its conditions count the days, weekdays, channels and
+                           places: the others are about goods and members that a referral has two of
     refused, because       same_person: merged meanwhile, or a number, address or card was ever linked to both (a mere claim
                            says nothing: anybody can type it); too_many: REFERRALS_PER_MONTH were rewarded to the referrer in
                            the last thirty days; no_rule: nothing is promised; returned: the order went back, whole, before
@@ -200,9 +201,8 @@ def _account(session: Session, customer_id: UUID) -> UUID:
 
 
 def _reaches(order: OrderFacts, rule: RuleFacts) -> bool:
-    if not rule.min_amount_minor:
-        return True
-    return order.currency == rule.currency and order.spend_minor >= rule.min_amount_minor
+    """A rule without a currency counts in all of them, and then has no least amount."""
+    return rule.currency is None or (order.currency == rule.currency and order.spend_minor >= rule.min_amount_minor)
 
 
 def _refusal(session: Session, referrer: Member, referred: Member, rule: RuleFacts | None, now: datetime) -> str | None:
