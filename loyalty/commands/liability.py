@@ -1,4 +1,4 @@
-"""The command line of this package: what all members' points come to."""
+"""`retail points liability`: what all members' points come to."""
 
 from datetime import datetime
 
@@ -43,6 +43,3 @@ def show_liability(shop: Shop, at: datetime | None) -> None:
     if found["differences"]:
         raise click.exceptions.Exit(1)
     click.echo("The report equals the ledger.")
-
-
-COMMANDS: list[click.Command] = [points]
