@@ -1,7 +1,7 @@
 """What the shop owes its members: outstanding points by the month they run out in, held against the ledger.
 
-Of now it is told from the lots and holds, of a past moment from the entries and the holds' dates; both are compared with the
-sums of the ledger's accounts, and every figure that is not the same is named.
+It is told from the lots and holds, of a past moment by taking back what the entries moved since; either is compared with the
+sums of the ledger's accounts then, and every figure that is not the same is named.
 """
 
 from datetime import date, datetime
@@ -26,7 +26,7 @@ def report(session: Session, *, at: date | datetime | None, now: datetime) -> di
     """
     moment = now if at is None else days.last_of(at, field="at", now=now)
     zone = days.zone().key
-    found = queries.outstanding(session, at=moment, past=moment < now, zone=zone)
+    found = queries.outstanding(session, at=moment, zone=zone)
     months: list[dict[str, Any]] = found["months"]
     total = {part: sum(month[part] for month in months) for part in PARTS}
     sides = {account: int(points) for account, points in found["sides"].items()}

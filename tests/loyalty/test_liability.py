@@ -106,8 +106,7 @@ def test_books_that_differ_are_named(session: Session, now: datetime, api: Api) 
         {"figure": "lots", "reported": 150, "ledger": 200},
         {"figure": "owed", "reported": 3, "ledger": 0},
     ]
-    # what was then is told by the entries, which nobody touched
-    assert report(session, now + DAY, now)["agrees"]
+    assert report(session, now + DAY, now)["differences"] == answer.json["differences"]  # of the past likewise
 
 
 def test_who_may_see_it(session: Session, now: datetime, api: Api) -> None:
