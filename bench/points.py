@@ -98,8 +98,8 @@ def _compare(
         round(statistics.median(ours), 1),
         round(statistics.median(theirs), 1),
         round(statistics.median(one / other for one, other in zip(ours, theirs, strict=True)), 3),
-        statistics.median(p50 for p50, _ in latencies),
-        statistics.median(p99 for _, p99 in latencies),
+        round(statistics.median(p50 for p50, _ in latencies), 2),
+        round(statistics.median(p99 for _, p99 in latencies), 2),
         least,
     )
 
@@ -112,7 +112,7 @@ def _ours(made: scratch.Scratch, members: int, clients: int, seconds: float) -> 
     said = [json.loads(process.communicate()[0]) for process in running]
     return (
         sum(one["rounds"] for one in said),
-        statistics.mean(one["p50_ms"] for one in said),
+        round(statistics.mean(one["p50_ms"] for one in said), 2),
         max(one["p99_ms"] for one in said),
     )
 
