@@ -18,7 +18,7 @@ from retail.kernel import outbox
 from retail.kernel.errors import Conflict, Invalid, NotFound
 from retail.kernel.ids import new_id, parse_reference, parse_uuid
 from retail.models import Customer, CustomerMerge
-from retail.queries import MergeFacts
+from retail.queries import CustomerRecord, MergeFacts
 
 
 class SameCustomer(Invalid):
@@ -45,7 +45,7 @@ class MergedSince(Conflict):
     code, title = "merged_since", "The one who stayed was merged herself since"
 
 
-def record_of(session: Session, *, customer: str, field: str = "customer") -> UUID:
+def record_of(session: Session, *, customer: str) -> UUID:
     """The id of the very record that an id or reference names, a tombstone's too.
 
     Raises:
@@ -54,12 +54,12 @@ def record_of(session: Session, *, customer: str, field: str = "customer") -> UU
     reference = parse_reference(customer, "C")
     found = queries.record_key(session, customer_id=parse_uuid(customer), reference=reference)
     if found is None:
-        raise NotFound("There is no such customer", field=field)
+        raise NotFound("There is no such customer")
     return found
 
 
-def require_mergeable(session: Session, *, gone: UUID, stays: UUID) -> None:
-    """Lock both records and see that they can be merged.
+def mergeable(session: Session, *, gone: UUID, stays: UUID, lock: bool) -> tuple[CustomerRecord, CustomerRecord]:
+    """The two records (the one that goes first), locked where asked, if they can be merged.
 
     Raises:
         SameCustomer, NotFound, AlreadyMerged.
@@ -68,7 +68,8 @@ def require_mergeable(session: Session, *, gone: UUID, stays: UUID) -> None:
         raise SameCustomer(
             errors=[{"field": "gone", "code": "same", "detail": "Name the other record of the same person"}]
         )
-    found = queries.lock_customers(session, ids=(gone, stays))
+    read = queries.lock_customers if lock else queries.customer_records
+    found = read(session, ids=(gone, stays))
     if len(found) < 2:
         raise NotFound("There is no such customer")
     for record in (found[gone], found[stays]):
@@ -76,6 +77,7 @@ def require_mergeable(session: Session, *, gone: UUID, stays: UUID) -> None:
             raise AlreadyMerged(
                 f"{record.reference} was merged into {record.into_reference}", survivor=record.into_reference
             )
+    return found[gone], found[stays]
 
 
 def merge(session: Session, *, gone: UUID, stays: UUID, reason: str, actor: str, now: datetime) -> MergeFacts:
@@ -86,7 +88,7 @@ def merge(session: Session, *, gone: UUID, stays: UUID, reason: str, actor: str,
     Raises:
         SameCustomer, NotFound, AlreadyMerged: nothing was changed.
     """
-    require_mergeable(session, gone=gone, stays=stays)
+    mergeable(session, gone=gone, stays=stays, lock=True)
     table: Any = Customer.__table__
     repoint = sa.update(table).where(table.c.merged_into == gone).values(merged_into=stays)
     repointed = sorted(session.execute(repoint.returning(table.c.id)).scalars())

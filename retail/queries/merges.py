@@ -36,27 +36,28 @@ class MergeFacts:
 
 _COLUMNS = "id, gone_id, stays_id, repointed, reason, actor, at, undone_at, undone_by"
 _ONE_AFTER_ANOTHER = text("SELECT pg_advisory_xact_lock(hashtextextended('retail.merging', 0))")
-_LOCK = text(
-    """
-    SELECT c.id, c.reference, into_c.reference AS into_reference
+_RECORDS = """
+    SELECT c.id, c.reference, c.name, into_c.reference AS into_reference
     FROM customer AS c LEFT JOIN customer AS into_c ON into_c.id = c.merged_into
-    WHERE c.id = ANY(CAST(:ids AS uuid[])) ORDER BY c.id FOR NO KEY UPDATE OF c
-    """
-)
+    WHERE c.id = ANY(CAST(:ids AS uuid[])) ORDER BY c.id"""
+_READ, _LOCK = text(_RECORDS), text(f"{_RECORDS} FOR NO KEY UPDATE OF c")
 _KEY = text("SELECT id FROM customer WHERE id = CAST(:customer_id AS uuid) OR reference = :reference")
 _MERGE = text(f"SELECT {_COLUMNS} FROM customer_merge WHERE id = :merge_id")  # noqa: S608 - a constant
 _ACTIVE = text(f"SELECT {_COLUMNS} FROM customer_merge WHERE gone_id = :gone_id AND undone_at IS NULL")  # noqa: S608
-_MERGES = text(
-    f"""
+_NAMED = """
     SELECT m.*, gone.reference AS gone_reference, gone.name AS gone_name, stays.reference AS stays_reference
-    FROM (SELECT {_COLUMNS} FROM customer_merge
+    FROM ({}) AS m
+    JOIN customer AS gone ON gone.id = m.gone_id JOIN customer AS stays ON stays.id = m.stays_id
+    ORDER BY m.id DESC"""
+_MERGE_DICT = text(_NAMED.format(f"SELECT {_COLUMNS} FROM customer_merge WHERE id = :merge_id"))  # noqa: S608
+_MERGES = text(
+    _NAMED.format(
+        f"""SELECT {_COLUMNS} FROM customer_merge
           WHERE id IN (SELECT id FROM customer_merge WHERE gone_id IN {FAMILY}
                        UNION SELECT id FROM customer_merge WHERE stays_id IN {FAMILY})
             AND (CAST(:after AS uuid) IS NULL OR id < CAST(:after AS uuid))
-          ORDER BY id DESC LIMIT :limit) AS m
-    JOIN customer AS gone ON gone.id = m.gone_id JOIN customer AS stays ON stays.id = m.stays_id
-    ORDER BY m.id DESC
-    """  # noqa: S608 - constants of this module
+          ORDER BY id DESC LIMIT :limit"""  # noqa: S608 - constants of this module
+    )
 )
 _ARE_ONE = text(
     """
@@ -67,22 +68,28 @@ _ARE_ONE = text(
 
 
 @dataclass(frozen=True, slots=True)
-class LockedCustomer:
-    """A customer's row, locked; `into_reference` names the survivor when she is a tombstone."""
+class CustomerRecord:
+    """A customer's very record; `into_reference` names the survivor when it is a tombstone."""
 
     id: UUID
     reference: str
+    name: str
     into_reference: str | None
 
 
-def lock_customers(session: Session, *, ids: tuple[UUID, UUID]) -> dict[UUID, LockedCustomer]:
+def lock_customers(session: Session, *, ids: tuple[UUID, UUID]) -> dict[UUID, CustomerRecord]:
     """Lock these customers' rows in the order of their ids; unknown ones are missing.
 
     Merges wait for each other altogether: each may have to re-point tombstones that another is about to lock. They are rare.
     """
     session.execute(_ONE_AFTER_ANOTHER)
     rows = session.execute(_LOCK, {"ids": list(ids)}).all()
-    return {row.id: LockedCustomer(*row) for row in rows}
+    return {row.id: CustomerRecord(*row) for row in rows}
+
+
+def customer_records(session: Session, *, ids: tuple[UUID, UUID]) -> dict[UUID, CustomerRecord]:
+    """The same without locks."""
+    return {row.id: CustomerRecord(*row) for row in session.execute(_READ, {"ids": list(ids)}).all()}
 
 
 def record_key(session: Session, *, customer_id: UUID | None, reference: str | None) -> UUID | None:
@@ -106,6 +113,11 @@ def merges_of(session: Session, *, customer_id: UUID, after: UUID | None, limit:
     as a dict, with gone_reference, gone_name and stays_reference."""
     given = {"customer_id": customer_id, "after": after, "limit": limit}
     return [dict(row) for row in session.execute(_MERGES, given).mappings().all()]
+
+
+def merge_dict(session: Session, *, merge_id: UUID) -> dict[str, Any]:
+    """One merge, which exists, like those of `merges_of`."""
+    return dict(session.execute(_MERGE_DICT, {"merge_id": merge_id}).mappings().one())
 
 
 def are_one(session: Session, *, customer_id: UUID | None, other_id: UUID | None) -> bool:
