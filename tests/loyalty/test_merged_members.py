@@ -149,17 +149,22 @@ def test_blocked_points_are_not_merged(
     assert (answer.status_code, answer.json["code"]) == (409, "points_account_blocked")
 
 
-def test_the_audit_sees_accounts_and_lots_that_do_not_fit_the_merges(session: Session, now: datetime) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "ledger_name"),
+    [
+        ("UPDATE points_lot SET member_id = NULL, customer_id = :gone WHERE id = :lot", "points_lot"),
+        ("UPDATE points_account SET state = 'active' WHERE customer_id = :gone", "points_account"),
+    ],
+)
+def test_the_audit_sees_accounts_and_lots_that_do_not_fit_the_merges(
+    session: Session, now: datetime, spoil: str, ledger_name: str
+) -> None:
     gone, (lot,) = customer_with(session, (60, now))
     stays, _ = customer_with(session, (40, now))
     merging.merge(session, customer=stays.reference, gone=gone.reference, reason="", actor=ACTOR, now=now)
     clean(session)
-    session.execute(
-        text("UPDATE points_lot SET member_id = NULL, customer_id = :id WHERE id = :lot"), {"id": gone.id, "lot": lot}
-    )
-    session.execute(text("UPDATE points_account SET state = 'active' WHERE customer_id = :id"), {"id": gone.id})
-    found = [(one.ledger, one.key) for one in loyalty.audit.divergences(session)]
-    assert found == [("points_account", str(gone.id)), ("points_lot", str(lot))]
+    session.execute(text(spoil), {"gone": gone.id, "lot": lot})
+    assert ledger_name in {one.ledger for one in loyalty.audit.divergences(session)}
 
 
 # The exact inverse
