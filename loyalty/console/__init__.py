@@ -1,5 +1,7 @@
-"""The console pages of this package."""
+"""The console pages of points: the rules by which they are earned."""
 
 from flask import Blueprint
 
-BLUEPRINTS: list[Blueprint] = []
+from loyalty.console import rules
+
+BLUEPRINTS: list[Blueprint] = [rules.pages]
