@@ -39,6 +39,23 @@ FAULTS = {
     "amount": N_("This is not an amount of this currency."),
 }
 
+LEFT_OUT = {
+    "currency": N_("another currency"),
+    "channels": N_("another sales channel"),
+    "locations": N_("another store"),
+    "weekdays": N_("another weekday"),
+    "from_on": N_("too early"),
+    "to_on": N_("too late"),
+    "tiers": N_("another tier"),
+    "first_purchase": N_("not the first purchase"),
+    "birthday": N_("not her birthday"),
+    "lines": N_("none of these goods"),
+    "min_amount_minor": N_("too small an order"),
+    "cap_per_member": N_("she has had the most she may"),
+    "stacked": N_("another rule of the group gave more"),
+    "nothing": N_("not enough for a point"),
+}
+
 
 def gives(rule: Mapping[str, Any]) -> str:
     """What a rule gives (RuleVersionSchema)."""

@@ -8,13 +8,13 @@ from urllib.parse import quote
 from flask import g, request
 from sqlalchemy.orm import Session
 
-from loyalty import rules
+from loyalty import preview, rules
 from loyalty.console import rule_form
-from loyalty.console.rule_words import BASES, BIRTHDAYS, DONE, EXPLANATIONS, WEEKDAYS, conditions, gives
+from loyalty.console.rule_words import BASES, BIRTHDAYS, DONE, EXPLANATIONS, LEFT_OUT, WEEKDAYS, conditions, gives
 from loyalty.earning.engine import BASE, MINOR_PER_POINT
 from loyalty.queries import rules as queries
 from retail import limits
-from retail.kernel import i18n
+from retail.kernel import db, i18n
 from retail.kernel.errors import Conflict, Invalid
 from retail.kernel.i18n import N_
 from retail.kernel.web.api import Call
@@ -24,6 +24,7 @@ from retail.kernel.web.rendering import NavItem, render, texts
 HERE = Path(__file__).parents[1]
 i18n.add(HERE / "translations")
 ROOT = "/console/earning-rules"
+LAST, SHOWN = 200, 20  # orders that a preview judges, and those it lists
 BUILT_IN = N_("Points on every purchase")
 pages = PageBlueprint(
     "rules_console",
@@ -93,6 +94,41 @@ def change_rule(session: Session, call: Call, form: dict[str, str], code: str) -
     return f"{ROOT}/one/{quote(code)}?done=changed"
 
 
+@pages.plain_form("/new/preview", permission="points.rules", again=new_rule)
+def preview_new(call: Call, form: dict[str, str]) -> Any:
+    """What the latest orders would have earned with this rule too. Nothing is stored."""
+    with db.reading() as session:
+        return _form(None, rule_form.NEW, tried=_tried(session, call, form))
+
+
+@pages.plain_form("/one/<code>/preview", permission="points.rules", again=one_rule)
+def preview_change(call: Call, form: dict[str, str], code: str) -> Any:
+    """What the latest orders would have earned with the rule as the form has it. Nothing is stored."""
+    with db.reading() as session:
+        rule = rules.view(session, code=code)
+        fixed = {name: str(rule[name] or "") for name in rule_form.FIXED}
+        return _form(rule, rule_form.filled(rule), tried=_tried(session, call, form | fixed))
+
+
+def _tried(session: Session, call: Call, form: Mapping[str, str]) -> dict[str, Any]:
+    """RulePreviewSchema, with the orders that would earn otherwise first.
+
+    Raises:
+        Invalid: naming each field of the form.
+    """
+    draft = rule_form.draft(form)
+    try:
+        found = preview.preview(session, draft=draft, last=LAST, now=call.now)
+    except Invalid as refused:
+        raise rule_form.told(refused) from refused
+    orders = sorted(found["orders"], key=lambda one: one["difference"] == 0)  # stable: the latest first among equals
+    return found | {
+        "orders": [one | {"why_not": LEFT_OUT.get(one["left_out"] or "", "")} for one in orders[:SHOWN]],
+        "more": max(0, len(orders) - SHOWN),
+        "off": not draft["active"],
+    }
+
+
 def _form(rule: Mapping[str, Any] | None, values: Mapping[str, str], **more: Any) -> str:
     """The form, with what was typed when it comes back, else with `values`."""
     typed: dict[str, str] = g.get("typed", {})
@@ -105,7 +141,7 @@ def _form(rule: Mapping[str, Any] | None, values: Mapping[str, str], **more: Any
         birthdays=BIRTHDAYS,
         weekdays=WEEKDAYS,
         currencies=sorted(MINOR_PER_POINT),
-        notice=_notice(),
+        notice="" if "tried" in more else _notice(),
         **more,
     )
 

@@ -7,9 +7,11 @@ import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 from sqlalchemy.orm import Session
 
+from retail.kernel import clock
 from tests import factories
 from tests.browser.conftest import PASSWORD, PHONE, Stage, follow
 from tests.browser.test_console import check
+from tests.loyalty.test_preview import bought
 
 Look = Callable[[Page, str], None]
 
@@ -52,6 +54,18 @@ def test_a_rule_is_made_and_changed(
     check(page)
     look(page, f"{name}-2-refused")
     page.fill("#skus", stage.shop.tea.sku)
+    page.fill("#from_on", "")
+    page.get_by_label("土" if japanese else "Sat", exact=True).uncheck()
+    bought(session, stage.shop.customer.id, 3480, clock.now())
+    bought(session, stage.shop.customer.id, 12_000, clock.now())
+    page.fill("#skus", "")
+    follow(page.get_by_role("button", name="過去の注文で試す" if japanese else "Preview on past orders"))
+    expect(page.locator("#preview")).to_contain_text("120 → 156")
+    expect(page.locator("#name_ja")).to_have_value("お茶の日")
+    check(page)
+    look(page, f"{name}-2b-preview")
+    page.fill("#skus", stage.shop.tea.sku)
+    page.get_by_label("土" if japanese else "Sat", exact=True).check()
     follow(make)
     expect(page.get_by_role("status")).to_be_visible()
     check(page)

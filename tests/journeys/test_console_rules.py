@@ -7,9 +7,11 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from retail.kernel import clock
 from tests import factories
 from tests.factories.orders import Shop, shop, world
 from tests.journeys.console_client import Console
+from tests.loyalty.test_preview import bought
 
 ROOT = "/console/earning-rules"
 NEW = f"{ROOT}/new"
@@ -185,3 +187,51 @@ def test_who_may(app: Flask, session: Session, made: Shop, admin: Any) -> None:
         assert ROOT not in console.open("/console/").html
     assert Console(app, admin.token).open(f"{ROOT}/one/nothing").status == 404
     assert f'href="{ROOT}"' in Console(app, admin.token).open("/console/").html
+
+
+def test_a_preview_shows_past_orders_and_stores_nothing(app: Flask, session: Session, made: Shop, admin: Any) -> None:
+    first = bought(session, made.customer.id, 1000, clock.now())
+    second = bought(session, made.customer.id, 500, clock.now())
+    console = Console(app, admin.token, locale="en")
+    typed = {"code": "double", "name": "Double", "basis": "multiplier", "factor_bp": "2", "min_amount_minor": "800"}
+    page = console.open(NEW)
+    before = world(session)
+    tried = console.post(f"{NEW}/preview", **page.filled(NEW, **typed))
+    assert tried.status == 200
+    for words in (
+        "The latest 2 orders that earned",
+        "They earned 15",
+        "They would earn 25",
+        "Difference +10",
+        "By this rule 10",
+        "Orders that change 1",
+        "10 → 20 10 by this rule",
+        "5 → 5 nothing by this rule: too small an order",
+    ):
+        assert words in tried.text, words
+    assert tried.html.index(str(first)) < tried.html.index(str(second))  # what changes comes first
+    assert {name: tried.form(NEW)["fields"][name] for name in typed} == typed
+    wrong = console.post(f"{NEW}/preview", **page.filled(NEW, **typed | {"skus": "NONE-1"}))
+    assert (wrong.status, 'id="skus-wrong">This does not exist: NONE-1' in wrong.html) == (422, True)
+    assert world(session) == before
+    assert rows(session) == []
+    assert console.send(tried, NEW).notice  # what was tried is what is made
+    action = f"{ROOT}/one/double"
+    before = world(session)
+    shown = console.open(action)
+    off = console.post(f"{action}/preview", **shown.filled(action, active=None))
+    assert "Difference ±0" in off.text
+    assert "without this rule" in off.text
+    more = console.post(f"{action}/preview", **shown.filled(action, factor_bp="4"))
+    assert "Difference +30" in more.text
+    assert world(session) == before
+
+
+def test_a_preview_without_orders_and_who_may(app: Flask, session: Session, made: Shop, admin: Any) -> None:
+    console = Console(app, admin.token, locale="en")
+    page = console.open(NEW)
+    typed = page.filled(NEW, code="one", name="One", points="1", per_minor="100")
+    assert "No order has earned yet." in console.post(f"{NEW}/preview", **typed).text
+    agent = Console(app, factories.staff(session, "agent").token)
+    for path in (f"{NEW}/preview", f"{ROOT}/one/base/preview", NEW):
+        assert agent.post(path, **typed).status == 403
