@@ -17,16 +17,13 @@ from loyalty.earning import engine, handover
 from loyalty.earning.engine import LOT_DAYS, Part
 from loyalty.earning.facts import AMOUNT, WHOLE_BP, Basket, MemberFacts, Rule, birthday_on
 from loyalty.earning.handover import Before
-from loyalty.ledger.books import NAMED, NAMED_ACCOUNT, run_fresh
+from loyalty.ledger.books import run_fresh
 from loyalty.ledger.granting import Grant, Reason, Record
 from loyalty.ledger.members import Member
 from loyalty.ledger.sold import Sold
 from loyalty.queries import earning as queries
 from loyalty.queries.earning import Standing
 from retail.kernel.errors import NotFound
-from retail.kernel.hot import Hot
-
-_LOCKED_FACTS = Hot(queries.LOCKED_FACTS.format(named=NAMED, account=NAMED_ACCOUNT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def earn_order(
         NotFound: there is no such customer. KeyReused: the key is another transaction's.
     """
     given = {"customer_id": customer_id, "order_id": basket.order_id, "at": basket.placed_at, "now": now}
-    row = run_fresh(session, statement=_LOCKED_FACTS, params=given)
+    row = run_fresh(session, statement=queries.LOCKED_FACTS, params=given)
     if row.id is None:
         raise NotFound("There is no such customer")
     rules = engine.in_force(map(Rule.of, row.rules or ()), currency=basket.currency)

@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from loyalty import queries
-from loyalty.ledger.books import NAMED, NAMED_ACCOUNT, PARTED, STALE, booked_before, run_fresh
+from loyalty.ledger.books import booked_before, run_fresh
 from loyalty.ledger.members import BLOCKED, AccountBlocked
+from loyalty.queries.locking import NAMED, NAMED_ACCOUNT, PARTED, STALE
 from retail.kernel.errors import Conflict
 from retail.kernel.hot import Hot
 from retail.kernel.ids import new_id

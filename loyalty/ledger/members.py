@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import queries
-from loyalty.ledger.books import NAMED, NAMED_ACCOUNT, run_fresh
+from loyalty.ledger.books import run_fresh
+from loyalty.queries.locking import NAMED, NAMED_ACCOUNT
 from retail.kernel.errors import Conflict, NotFound
 from retail.kernel.hot import Hot
 
@@ -49,7 +50,7 @@ _LOCK_SQL = """
         ON CONFLICT (customer_id) DO NOTHING
         RETURNING customer_id, owed, state
     ), {named_account}, locked AS (
-        SELECT * FROM fresh UNION ALL SELECT customer_id, owed, state FROM opened
+        SELECT customer_id, owed, state FROM fresh UNION ALL SELECT customer_id, owed, state FROM opened
     )
     SELECT (EXISTS (SELECT FROM named) AND NOT EXISTS (SELECT FROM locked)) AS stale, locked.customer_id AS id,
            nullif(CAST(:customer_id AS uuid), locked.customer_id) AS member_id, locked.owed, locked.state

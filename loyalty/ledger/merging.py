@@ -107,7 +107,7 @@ def unmerge(
     earned against it since, as far as it is still owed. Two transactions of kind ``unmerge``.
 
     A blocked survivor keeps what is hers and gives the rest back all the same: it is not hers. Her account is locked last:
-    see `books.PARTED`.
+    see `queries.locking`.
     """
     locked = _lock(session, (gone_id, *also, stays_id), stays_id, now)
     brought = queries.debt_of_merged(session, member_ids=[gone_id, *also], key=f"merge:{merge_id}:in", since=merged_at)

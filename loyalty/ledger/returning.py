@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from loyalty.ledger.books import LOCKED_ACCOUNT, PARTED, STALE, booked_before, run_fresh
+from loyalty.ledger.books import booked_before, run_fresh
+from loyalty.queries.locking import LOCKED_ACCOUNT, PARTED, STALE
 from retail.events import PointsClawedBack
 from retail.kernel import outbox
 from retail.kernel.hot import Hot

@@ -10,6 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import ledger
+from loyalty.ledger.books import run_fresh
+from loyalty.queries.earning import LOCKED_FACTS
 from retail.kernel import db
 from retail.kernel.ids import new_id
 from tests.loyalty.ledger_facts import ACTOR, assert_clean, balances, customer_with, earn
@@ -71,6 +73,12 @@ def releasing(order_id: UUID, now: datetime) -> Callable[[Session], Any]:
     return lambda inside: ledger.release(inside, order_id=order_id, actor=ACTOR, now=now)
 
 
+def reading(customer_id: UUID, now: datetime) -> Callable[[Session], Any]:
+    """The lock of whoever earns."""
+    given = {"customer_id": customer_id, "order_id": new_id(), "at": now, "now": now}
+    return lambda inside: run_fresh(inside, statement=LOCKED_FACTS, params=given)
+
+
 def in_turn(first: Callable[[Session], Any], *others: Callable[[Session], Any]) -> list[Any]:
     """The others begin one after the other while `first` has run and not committed; each comes to wait for a lock."""
     with db.transaction() as session:
@@ -103,7 +111,9 @@ def test_naming_a_merged_record_and_settling_what_it_held_never_deadlock(
 
 
 @pytest.mark.parametrize("gone_first", [True, False])
-@pytest.mark.parametrize("door", ["hold", "spend", "claw_back", "lock_member", "lock_members", "refund", "release"])
+@pytest.mark.parametrize(
+    "door", ["hold", "spend", "claw_back", "lock_member", "lock_members", "facts", "refund", "release"]
+)
 def test_who_waited_for_a_merge_to_be_undone_never_deadlocks(
     session: Session, now: datetime, door: str, gone_first: bool
 ) -> None:
@@ -123,6 +133,7 @@ def test_who_waited_for_a_merge_to_be_undone_never_deadlocks(
         "claw_back": clawing(bought, now),
         "lock_member": lambda inside: ledger.lock_member(inside, customer_id=gone, now=now),
         "lock_members": lambda inside: ledger.lock_members(inside, customer_ids=[gone], now=now),
+        "facts": reading(gone, now),
         "refund": refunding(spent, now),
         "release": releasing(spent, now),
     }
@@ -130,12 +141,16 @@ def test_who_waited_for_a_merge_to_be_undone_never_deadlocks(
     assert_clean(session)
     if door == "lock_member":
         assert answer == ledger.Member(gone, None, 0, "active")
+    if door == "facts":
+        assert (answer.id, answer.member_id) == (gone, None)
     if door == "lock_members":
         assert answer == {gone: ledger.Member(gone, None, 0, "active")}
 
 
 @pytest.mark.parametrize("gone_first", [True, False])
-@pytest.mark.parametrize("door", ["hold", "spend", "claw_back", "lock_member", "lock_members", "refund", "release"])
+@pytest.mark.parametrize(
+    "door", ["hold", "spend", "claw_back", "lock_member", "lock_members", "facts", "refund", "release"]
+)
 def test_who_waited_for_a_merge_works_on_the_survivors_lots(
     session: Session, now: datetime, door: str, gone_first: bool
 ) -> None:
@@ -164,6 +179,7 @@ def test_who_waited_for_a_merge_works_on_the_survivors_lots(
             (160, 0, 0),
             held,
         ),
+        "facts": (reading(gone, now), (160, 0, 0), held),
         "refund": (refunding(spent, now), (220, 0, 0), 0),
         "release": (releasing(spent, now), (220, 0, 0), 0),
     }
@@ -173,5 +189,7 @@ def test_who_waited_for_a_merge_works_on_the_survivors_lots(
     assert_clean(session)
     if door == "lock_member":
         assert answer == ledger.Member(stays, gone, 0, "active")
+    if door == "facts":
+        assert (answer.id, answer.member_id) == (stays, gone)
     if door == "lock_members":
         assert answer == {gone: ledger.Member(stays, gone, 0, "active")}
