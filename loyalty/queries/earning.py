@@ -20,7 +20,7 @@ from retail.kernel.hot import Hot
 _FACTS = """
     NOT EXISTS (SELECT FROM points_lot AS lot WHERE lot.customer_id = {account} AND lot.source = 'order'
                 AND lot.source_id <> {order}) AS first_purchase,
-    (SELECT jsonb_build_object('code', tier.code, 'bp', tier.multiplier_bp) FROM tier WHERE tier.code = {tier}) AS tier,
+    (SELECT jsonb_build_object('code', tier.code, 'bp', tier.multiplier_bp, 'name', tier.name, 'name_ja', tier.name_ja) FROM tier WHERE tier.code = {tier}) AS tier,
     (SELECT jsonb_object_agg(capped.code, capped.points) FROM (
         SELECT rule.code, sum(reason.points) AS points
         FROM earning_rule AS rule
@@ -43,13 +43,12 @@ LOCKED_FACTS = Hot(
     WITH {NAMED}, opened AS (
         INSERT INTO points_account (customer_id, opened_at) SELECT owner, :now FROM named
         ON CONFLICT (customer_id) DO NOTHING
-        RETURNING customer_id, owed, state, birth_month, birth_day
+        RETURNING customer_id, owed, state
     ), {NAMED_ACCOUNT}, locked AS (
-        SELECT customer_id, owed, state, birth_month, birth_day FROM fresh
-        UNION ALL SELECT customer_id, owed, state, birth_month, birth_day FROM opened
+        SELECT customer_id, owed, state FROM fresh UNION ALL SELECT customer_id, owed, state FROM opened
     )
     SELECT (EXISTS (SELECT FROM named) AND NOT EXISTS (SELECT FROM locked)) AS stale, locked.customer_id AS id,
-           nullif(CAST(:customer_id AS uuid), locked.customer_id) AS member_id, locked.owed, locked.state, locked.birth_month, locked.birth_day,
+           nullif(CAST(:customer_id AS uuid), locked.customer_id) AS member_id, locked.owed, locked.state, born.birth_month, born.birth_day,
            {_RULES.format(until=_ONE["at"], since=_ONE["at"])} AS rules, {_PROGRAM_CURRENCY} AS program_currency,
            {_FACTS_OF_ONE},
            (SELECT jsonb_agg(jsonb_build_array(sums.order_line_id, sums.rule_code, sums.points))
@@ -61,6 +60,7 @@ LOCKED_FACTS = Hot(
            (SELECT CAST(coalesce(sum(spend_minor), 0) AS bigint) FROM points_transaction
             WHERE order_id = :order_id AND kind = 'earn') AS spend_minor
     FROM (VALUES (1)) AS always (one) LEFT JOIN locked ON true
+    LEFT JOIN points_account AS born ON born.customer_id = locked.customer_id
     """  # noqa: S608 - constants of this module
 )
 
@@ -90,7 +90,7 @@ _OF_MANY = text(
                {_RULES.format(until="CAST(:until AS timestamptz)", since="CAST(:since AS timestamptz)")} END AS rules,
            {_FACTS_OF_EACH}
     FROM json_to_recordset(CAST(:asked AS json)) AS asked (order_id uuid, account_id uuid, placed_at timestamptz)
-    JOIN points_account AS a ON a.customer_id = asked.account_id
+    LEFT JOIN points_account AS a ON a.customer_id = asked.account_id
     """  # noqa: S608 - constants of this module
 )
 
@@ -106,3 +106,54 @@ def standings(
     rows = session.execute(_OF_MANY, given).all()
     rules: list[dict[str, Any]] = next((row.rules for row in rows if row.rules), [])
     return {row.order_id: standing_of(row) for row in rows}, rules, rows[0].program_currency
+
+
+# What an order earned by line and rule, with the rule's names; what of it was taken back; what of it waits, and until when.
+_EARNED = text(
+    """
+    SELECT reasons.reasons, taken.points AS clawed_back, lots.waiting,
+           (SELECT CAST(coalesce(sum(earned), 0) AS bigint) FROM points_lot WHERE source = 'order' AND source_id = :order_id) AS earned
+    FROM (
+        SELECT jsonb_agg(jsonb_build_object(
+                   'line', r.order_line_id, 'rule', r.rule_code, 'version', r.rule_version, 'points', r.points, 'counted', r.basis,
+                   'given', to_jsonb(rule), 'tier', (SELECT jsonb_build_object('name', tier.name, 'name_ja', tier.name_ja)
+                                                     FROM tier WHERE 'tier:' || tier.code = r.rule_code)
+               ) ORDER BY r.rule_code) AS reasons
+        FROM (SELECT r.order_line_id, r.rule_code, r.rule_version, sum(r.points) AS points, sum(r.basis) AS basis
+              FROM points_transaction AS t JOIN points_reason AS r ON r.transaction_id = t.id
+              WHERE t.order_id = :order_id AND t.kind = 'earn' GROUP BY 1, 2, 3) AS r
+        LEFT JOIN earning_rule AS rule ON rule.code = r.rule_code AND rule.version = r.rule_version
+    ) AS reasons
+    CROSS JOIN (
+        SELECT CAST(coalesce(sum(e.points), 0) AS bigint) AS points
+        FROM points_transaction AS t JOIN points_entry AS e ON e.transaction_id = t.id AND e.account = 'issued'
+        WHERE t.order_id = :order_id AND t.kind = 'claw_back'
+    ) AS taken
+    CROSS JOIN (
+        SELECT jsonb_agg(jsonb_build_object('points', w.points, 'from', w.available_from) ORDER BY w.available_from) AS waiting
+        FROM (SELECT available_from, sum(remaining) AS points FROM points_lot
+              WHERE source = 'order' AND source_id = :order_id AND available_from > :now AND remaining > 0
+              GROUP BY available_from) AS w
+    ) AS lots
+    """
+)
+
+
+def earned_of(session: Session, *, order_id: UUID, now: datetime) -> Mapping[str, Any]:
+    """``{"reasons": [...] | None, "clawed_back", "waiting": [{"points", "from"}] | None, "earned"}`` of an order. One statement."""
+    return dict(session.execute(_EARNED, {"order_id": order_id, "now": now}).mappings().one())
+
+
+_RECORDED = text(
+    """
+    SELECT * FROM (
+        SELECT order_id, customer_id, basket, points, placed_at FROM earning_record
+        ORDER BY placed_at DESC, order_id DESC LIMIT :limit
+    ) AS latest ORDER BY placed_at, order_id
+    """
+)
+
+
+def recorded(session: Session, *, limit: int) -> list[Mapping[str, Any]]:
+    """The baskets of the `limit` latest orders that earned, the oldest first: order_id, customer_id, basket, points, placed_at."""
+    return [dict(row) for row in session.execute(_RECORDED, {"limit": limit}).mappings().all()]
