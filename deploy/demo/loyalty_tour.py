@@ -16,13 +16,31 @@ TILL = people.CLIENTS[4]
 TEA, CUP = "TEA-GYOKURO-80", "WARE-YUNOMI-AO"
 NAME = "佐野 ひかり"
 AGENT, SUPERVISOR, ADMIN = people.STAFF[4], people.STAFF[5], people.STAFF[7]
-TEA_RULE = {"code": "demo-tea", "name": "Tea at the till", "name_ja": "店頭のお茶", "basis": "unit", "points": 5}
-FIRST_RULE = {"code": "demo-first", "name": "First purchase", "name_ja": "初回購入", "basis": "order", "points": 100}
-TIERS = (
+TEA_RULE: Mapping[str, Any] = {
+    "code": "demo-tea",
+    "name": "Tea at the till",
+    "name_ja": "店頭のお茶",
+    "basis": "unit",
+    "points": 5,
+}
+FIRST_RULE: Mapping[str, Any] = {
+    "code": "demo-first",
+    "name": "First purchase",
+    "name_ja": "初回購入",
+    "basis": "order",
+    "points": 100,
+}
+TIERS: tuple[Mapping[str, Any], ...] = (
     {"code": "silver", "name": "Silver", "name_ja": "シルバー", "rank": 1, "threshold": 5_000, "multiplier_bp": 15_000},
     {"code": "gold", "name": "Gold", "name_ja": "ゴールド", "rank": 2, "threshold": 50_000, "free_shipping": True},
 )
-PROGRAM = {"basis": "spend", "currency": "JPY", "window": "rolling", "grace_days": 30, "soft_landing": True}
+PROGRAM: Mapping[str, Any] = {
+    "basis": "spend",
+    "currency": "JPY",
+    "window": "rolling",
+    "grace_days": 30,
+    "soft_landing": True,
+}
 SMALL, LARGE = 300, 5_000
 
 
@@ -71,7 +89,7 @@ class _Loyalty(Story):
 
     def enroll(self) -> None:
         self.step(f"At the till in Kyoto {NAME} becomes a member, in one call; her card is read by every scanner.")
-        for rule in (TEA_RULE | {"categories": ["tea"]}, FIRST_RULE | {"first_purchase": True}):
+        for rule in ({**TEA_RULE, "categories": ["tea"]}, {**FIRST_RULE, "first_purchase": True}):
             self.admin.ask("POST", "/earning-rules", json=rule, expect=201, refused=409)
         phone = f"080-{secrets.randbelow(9000) + 1000}-{secrets.randbelow(9000) + 1000}"
         body = {"name": NAME, "phone": phone, "birthday": {"month": 2, "day": 29}}
@@ -88,16 +106,17 @@ class _Loyalty(Story):
         self.step("She buys tea and a cup with that card. Why did she earn what she earned? Line by line.")
         self.order = self.buy((TEA, 2), (CUP, 1))
         told = self.agent.ask("GET", f"/orders/{self.order['reference']}/points")
-        parts = [(line, part) for line in told["lines"] for part in line["parts"]]
-        check("The parts are the whole", sum(part["points"] for _, part in parts), told["earned"])
+        parts = [(line, reason) for line in told["lines"] for reason in line["reasons"]]
+        check("The parts are the whole", sum(reason["points"] for _, reason in parts), told["earned"])
         check("It is what she has", self.points(), told["earned"])
         by_rule: dict[str, int] = {}
-        for _, part in parts:
-            by_rule[part["rule_code"]] = by_rule.get(part["rule_code"], 0) + part["points"]
+        for _, reason in parts:
+            by_rule[reason["rule"]] = by_rule.get(reason["rule"], 0) + reason["points"]
         net = self.order["subtotal"]["amount_minor"]
         check("Which rules", by_rule, {"base": net // 100, "demo-tea": 10, "demo-first": 100})
-        for line, part in parts:
-            self.tell(f"{line['sku']:<16} {part['points']:>4} points by «{part['rule_name']}»")
+        skus = {line["id"]: line["sku"] for line in self.order["lines"]}
+        for line, reason in parts:
+            self.tell(f"{skus[line['order_line_id']]:<16} {reason['text']}")
         self.tell(f"Together {told['earned']}: stored with the earning, whatever becomes of the rules.")
 
     def rise_a_tier(self) -> None:
@@ -116,13 +135,15 @@ class _Loyalty(Story):
 
         tier = until("She is in a tier", risen)
         change = tier["changes"][0]
-        check("Why", (tier["tier"]["code"], change["reason"], change["figure"]), ("silver", "qualified", tier["figure"]))
+        check(
+            "Why", (tier["tier"]["code"], change["reason"], change["figure"]), ("silver", "qualified", tier["figure"])
+        )
         self.tell(f"{tier['tier']['name_ja']}: ¥{tier['figure']:,} in the last {tier['window']['days']} days,")
         self.tell(f"¥{tier['next']['missing']:,} to {tier['next']['name_ja']}, where shipping is free.")
         before = self.points()
         more = self.buy((CUP, 1))
         told = self.agent.ask("GET", f"/orders/{more['reference']}/points")
-        codes = {part["rule_code"]: part["points"] for line in told["lines"] for part in line["parts"]}
+        codes = {reason["rule"]: reason["points"] for line in told["lines"] for reason in line["reasons"]}
         check("Half as much again", codes["tier:silver"], codes["base"] // 2)
         check("She has it", self.points() - before, told["earned"])
 
@@ -145,7 +166,7 @@ class _Loyalty(Story):
         email = f"hikari.sano.{secrets.token_hex(4)}@example.com"
         body = {"name": NAME, "identities": [{"kind": "email", "value": email, "assurance": "observed"}]}
         other = self.agent.ask("POST", "/customers", json=body, expect=201)
-        gift = {"points": 200, "reason": "late_delivery"}
+        gift = {"points": 200, "reason": "late"}
         self.agent.ask("POST", f"/customers/{other['id']}/points/goodwill", json=gift, expect=201)
         mine, hers = self.points(), self.points(other["id"])
         path = f"/customers/{self.member['customer_id']}/merges"
@@ -158,7 +179,9 @@ class _Loyalty(Story):
         self.supervisor.ask("POST", f"{path}/{merge['id']}/undo")
         after = self.points(), self.points(other["id"])
         check("Nothing is lost", sum(after), mine + hers - 100 + earned)
-        self.tell(f"{mine:,} and {hers:,} were {mine + hers:,}; 100 were spent, {earned} earned; undone, each has her own:")
+        self.tell(
+            f"{mine:,} and {hers:,} were {mine + hers:,}; 100 were spent, {earned} earned; undone, each has her own:"
+        )
         self.tell(f"{after[0]:,} and {after[1]:,}. The lots that ran out first were spent first, whoever's they were.")
 
     def show_the_books(self) -> None:

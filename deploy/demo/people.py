@@ -79,7 +79,7 @@ STAFF = (
     Colleague("admin", "Alex Hara", "admin", locale="en"),
 )
 _SHOPPING = ("catalog.read", "stores.read", "stock.read", "carts.write", "orders.place", "auth.customers")
-_SELLING = ("catalog.read", "stores.read", "stock.read", "carts.write", "orders.place", "till.sell")
+_SELLING = ("catalog.read", "stores.read", "stock.read", "carts.write", "orders.place", "till.sell", "members.work")
 CLIENTS = (
     Client("web storefront", "web", _SHOPPING),
     Client("mobile app", "app", _SHOPPING),

@@ -2,7 +2,7 @@
 
 Hanako looks up stock, buys with points and her card, fetches the goods with a code; then she calls, and the agent has
 everything in one answer. The second part looks into the stockroom (stock_tour.py), the third follows an order that does not
-go as planned (orders_tour.py). Every sentence is checked before it is printed; the first that is not true stops the tour.
+go as planned (orders_tour.py), the fourth a member's points (loyalty_tour.py). Every sentence is checked before it is printed; the first that is not true stops the tour.
 """
 
 import uuid
@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from deploy.demo import orders_tour, people, stock_tour
+from deploy.demo import loyalty_tour, orders_tour, people, stock_tour
 from deploy.demo.mailbox import Mailbox
 from deploy.demo.telling import Caller, Inbox, Say, Story, TourStopped, cell, check, code_in, money, text_of, until
 
@@ -43,7 +43,8 @@ def run(*, base_url: str, keys: Mapping[str, str], mailbox: Mailbox, say: Say) -
         tour.earn()
         tour.call_support()
         number = stock_tour.run(http=http, keys=keys, say=say, number=tour.number)
-        orders_tour.run(http=http, keys=keys, say=say, number=number)
+        number = orders_tour.run(http=http, keys=keys, say=say, number=number)
+        loyalty_tour.run(http=http, keys=keys, say=say, number=number)
 
 
 class _Tour(Story):
