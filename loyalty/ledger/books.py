@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -26,6 +27,21 @@ def run_fresh(session: Session, *, statement: Hot, params: Mapping[str, Any]) ->
     while True:
         row = statement.run(session, params).one()
         if not row.stale:
+            return row
+
+
+class _Stale(Exception):
+    """Somebody changed the accounts while they were waited for."""
+
+
+def run_anew(session: Session, *, statement: Hot, params: Mapping[str, Any]) -> Any:
+    """`run_fresh` for what may need several accounts: a stale run gives its locks back, since after a merge or its undoing
+    others come first in the order. Costs a savepoint."""
+    while True:
+        with suppress(_Stale), session.begin_nested():
+            row = statement.run(session, params).one()
+            if row.stale:
+                raise _Stale
             return row
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from loyalty import queries
-from loyalty.ledger.books import booked_before, run_fresh
+from loyalty.ledger.books import booked_before, run_anew, run_fresh
 from loyalty.ledger.members import BLOCKED, AccountBlocked
 from loyalty.queries.locking import NAMED, NAMED_ACCOUNT, PARTED, STALE
 from retail.kernel.errors import Conflict
@@ -269,7 +269,7 @@ def release(session: Session, *, order_id: uuid.UUID, actor: str, now: datetime)
         "actor": actor,
         "now": now,
     }
-    return int(run_fresh(session, statement=_RELEASE, params=params).points or 0)
+    return int(run_anew(session, statement=_RELEASE, params=params).points or 0)
 
 
 # The hold's row is locked in its newest version, so `refunded` is current. Laid end to end, oldest expiry first, the
@@ -336,7 +336,7 @@ def refund(session: Session, *, order_id: uuid.UUID, points: int, key: str, acto
         "actor": actor,
         "now": now,
     }
-    amount = run_fresh(session, statement=_REFUND, params=params).amount
+    amount = run_anew(session, statement=_REFUND, params=params).amount
     if amount is None:
         amount = booked_before(session, key=key, kind="refund", order_id=order_id)
     return int(amount or 0)
