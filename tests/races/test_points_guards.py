@@ -19,7 +19,7 @@ from tests.races import test_points_races as points
 pytestmark = [pytest.mark.committed, pytest.mark.races]
 Proof = Callable[[Session, datetime], None]
 SEEN = " AND account.version = seen.ctid"
-UNCHANGED = " AND NOT EXISTS (SELECT FROM changed)"
+STALE = "EXISTS (SELECT FROM changed) AS stale"
 
 
 def blocked_points_are_not_spent(session: Session, now: datetime) -> None:
@@ -60,8 +60,8 @@ GUARDS: dict[str, tuple[ModuleType, str, str, str, Proof]] = {
         returning, "_CLAW_BACK", SEEN, "", points.test_a_claw_back_that_waited_for_another_takes_the_rest_only,
     ),
     "fresh eyes of the member's lock": (members, "_LOCK", SEEN, "", merged_while_waiting("lock_member")),
-    "fresh eyes of a release": (holds, "_RELEASE", UNCHANGED, "", merged_while_waiting("release")),
-    "fresh eyes of a refund": (holds, "_REFUND", UNCHANGED, "", merged_while_waiting("refund")),
+    "fresh eyes of a release": (holds, "_RELEASE", STALE, "false AS stale", merged_while_waiting("release")),
+    "fresh eyes of a refund": (holds, "_REFUND", STALE, "false AS stale", merged_while_waiting("refund")),
     "a hold through a merged record": (
         holds, "_HOLD", "coalesce(merged_into, id)", "id", merged_while_waiting("hold"),
     ),
