@@ -26,6 +26,7 @@ AUTHORIZATION_DAYS = (
 )
 WAITING = ("pending", "requires_action")
 CALLED_OFF = "order_cancelled"
+TOO_MUCH = "captured_too_much"
 NEEDS_OWNER = "authentication_required"
 
 _SETTLE = text(
@@ -60,9 +61,11 @@ _AUTHORIZED = text(
     WHERE id = :payment_id AND state IN ('pending', 'requires_action')
     """
 )
+# Captured by hand, it may be more than was left to capture: what had been given up of it then was not.
 _CAPTURED = text(
     """
-    UPDATE payment SET state = 'captured', captured_minor = captured_minor + :amount, updated_at = :now
+    UPDATE payment SET state = 'captured', captured_minor = captured_minor + :amount, updated_at = :now,
+                       released_minor = least(released_minor, amount_minor - captured_minor - :amount)
     WHERE id = :payment_id AND state IN ('authorized', 'captured') AND captured_minor + :amount <= authorized_minor
     """
 )
@@ -258,7 +261,8 @@ def _named(order: OrderFacts) -> dict[str, Any]:
 def _captured(
     session: Session, *, order: OrderFacts, payment_id: UUID, intent: Intent, actor: str, now: datetime
 ) -> None:
-    """Book what was captured beyond what we know of; on an order called off meanwhile it goes straight back."""
+    """Book what was captured beyond what we know of; on an order called off meanwhile it goes straight back, and so does
+    what had been released before it was captured all the same."""
     payment = next(p for p in queries.payments_of(session, order_id=order.id) if p.id == payment_id)
     delta = intent.captured_minor - payment.captured_minor
     taken = False
@@ -290,12 +294,18 @@ def _captured(
     _settle(
         session, payment_id=payment.id, kind="void", state="failed", error="captured", provider_id=intent.id, now=now
     )
-    if taken and order.cancelled_at is not None:
-        payments = queries.lock_payments(session, order_id=order.id)
+    too_much = payment.captured_minor + delta + payment.released_minor - payment.amount_minor
+    if not taken or (order.cancelled_at is None and too_much <= 0):
+        return
+    payments = queries.lock_payments(session, order_id=order.id)
+    if order.cancelled_at is not None:
         reason = CALLED_OFF
         refund_ledger.open_refund(
             session, order=order, payments=payments, reason=reason, restock=False, actor=actor, now=now
         )
+        return
+    shares = [(one, too_much) for one in payments if one.id == payment.id]
+    refund_ledger.open_parts(session, order=order, shares=shares, points=0, reason=TOO_MUCH, actor=actor, now=now)
 
 
 def _voided(session: Session, *, order: OrderFacts, payment: PaymentFacts, intent: Intent, now: datetime) -> None:

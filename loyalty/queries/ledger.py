@@ -73,12 +73,12 @@ _ENTRIES = text(
         ) AS one ORDER BY one.seq DESC LIMIT :limit
     ) AS t ON true
     LEFT JOIN LATERAL (
-        SELECT CAST(coalesce(sum(e.points) FILTER (WHERE e.account = 'member'), 0) AS bigint) AS points,
-               CAST(coalesce(sum(e.points) FILTER (WHERE e.account = 'held'), 0) AS bigint) AS held,
-               CAST(coalesce(-sum(e.points) FILTER (WHERE e.account = 'owed'), 0) AS bigint) AS owed,
+        SELECT CAST(coalesce(sum(e.points) FILTER (WHERE e.account = 'member' AND hers.id IS NOT NULL), 0) AS bigint) AS points,
+               CAST(coalesce(sum(e.points) FILTER (WHERE e.account = 'held' AND hers.id IS NOT NULL), 0) AS bigint) AS held,
+               CAST(coalesce(-sum(e.points) FILTER (WHERE e.account = 'owed' AND hers.id IS NOT NULL), 0) AS bigint) AS owed,
                jsonb_agg(jsonb_build_object('account', e.account, 'points', e.points, 'lot_id', e.lot_id)
                          ORDER BY e.position) AS entries
-        FROM points_entry AS e WHERE e.transaction_id = t.id
+        FROM points_entry AS e LEFT JOIN {FAMILY} AS hers ON hers.id = e.customer_id WHERE e.transaction_id = t.id
     ) AS entries ON true
     WHERE c.id = :customer_id
     ORDER BY t.seq DESC
@@ -91,7 +91,8 @@ def entries_of(session: Session, *, customer_id: uuid.UUID, before: int | None, 
     sequence `before`. One statement.
 
     Each: id, seq, kind, order_id, reason, at; `points`, `held`, `owed` are what it changed on her balances; `entries`
-    are its sides ``{"account", "points", "lot_id"}``, which sum to zero.
+    are its sides ``{"account", "points", "lot_id"}``, which sum to zero. (Some of a refund may be another's: of lots that
+    went back to their member when a merge was undone.)
 
     Raises:
         NotFound: there is no such customer.

@@ -101,6 +101,8 @@ def test_joint_points_are_spent_from_the_lots_that_expire_first(session: Session
     assert ledger.refund(session, order_id=order_id, points=70, key="refund", actor=ACTOR, now=now) == 70
     assert_clean(session)  # the same slices get them back, whoever owns them now
     assert (balances(session, gone.id), balances(session, stays.id)) == ((60, 0, 0), (30, 0, 0))
+    newest = queries.entries_of(session, customer_id=stays.id, before=None, limit=1)[0]
+    assert (newest["kind"], newest["points"]) == ("refund", 10)  # what came back to the other is not told as hers
 
 
 def test_what_was_held_before_comes_back_to_its_lots_wherever_they_are(session: Session, now: datetime) -> None:

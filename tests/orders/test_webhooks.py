@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from orders import audit, webhooks
+from orders.payments import settle_started
 from retail.kernel import clock
 from tests.conftest import NOW
 from tests.factories.orders import events, level, payments, pickup_body, shop, world
@@ -114,6 +115,34 @@ def test_a_capture_made_in_the_dashboard_is_booked(session: Session, api: Api, c
         post(api, event(f"evt_{number}", intent, "payment_intent.succeeded"))
     assert webhooks.process_inbox(now=NOW) == 2
     assert payments(session) == [("card", "captured", 1980, 1980, 1980)]
+    assert list(audit.divergences(session)) == []
+
+
+def test_what_was_called_off_and_captured_in_the_dashboard_all_the_same_goes_back_once(
+    session: Session, api: Api, cards: CardNetwork
+) -> None:
+    made = shop(session)
+    lines = [{"sku": made.tea.sku, "quantity": 1}, {"sku": made.cake.sku, "quantity": 1}]
+    body = pickup_body(made) | {"lines": lines, "payment": {"method": "card", "payment_method": GOOD_CARD}}
+    order = api(made.customer).post("/orders", key="place", json=body).json
+    intent = str(order["payments"][0]["provider_id"])
+    path = f"/orders/{order['reference']}/lines/{order['lines'][1]['id']}/cancellation"
+    assert api(made.customer).post(path, key="off", json={}).status_code == 200
+    released = text("SELECT released_minor FROM payment")
+    assert session.execute(released).scalar_one() == 540
+    cards.post(f"/v1/payment_intents/{intent}/capture")
+    for number in range(2):
+        post(api, event(f"evt_{number}", intent, "payment_intent.succeeded"))
+    assert webhooks.process_inbox(now=NOW) == 2
+    assert payments(session) == [("card", "captured", 2520, 2520, 2520)]
+    assert session.execute(released).scalar_one() == 0, "the network took it"
+    clock_later = NOW + timedelta(minutes=1)
+    settle_started(now=clock_later)
+    settle_started(now=clock_later)
+    refunds = session.execute(text("SELECT amount_minor, reason, state, whole FROM refund")).all()
+    assert [tuple(row) for row in refunds] == [(540, "captured_too_much", "done", False)]
+    assert session.execute(text("SELECT refunded_minor FROM payment")).scalar_one() == 540
+    assert [one["amount"] for one in cards.refunds(intent)] == [540], "once"
     assert list(audit.divergences(session)) == []
 
 
