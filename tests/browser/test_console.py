@@ -161,7 +161,9 @@ def test_the_agent_finds_her_notes_a_contact_and_refunds(
     page.select_option("#channel", "line")
     click_twice(page.get_by_role("button", name="記録する"))
     expect(page.get_by_role("status")).to_have_text("記録しました。")
-    expect(page.locator(".feed p.text:not(.soft)")).to_have_text("受け取りが遅れるとのご連絡。\n<b>夕方</b>にお越しになる予定。")
+    expect(page.locator(".feed p.text:not(.soft)")).to_have_text(
+        "受け取りが遅れるとのご連絡。\n<b>夕方</b>にお越しになる予定。"
+    )
     look(page, f"{device}-desk-2-context")
     follow(page.locator(".card", has_text=done["reference"]).get_by_role("link", name="返金…"))
     check(page)
