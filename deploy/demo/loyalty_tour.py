@@ -89,7 +89,10 @@ class _Loyalty(Story):
 
     def enroll(self) -> None:
         self.step(f"At the till in Kyoto {NAME} becomes a member, in one call; her card is read by every scanner.")
-        for rule in ({**TEA_RULE, "categories": ["tea"]}, {**FIRST_RULE, "first_purchase": True}):
+        for rule in (
+            {**TEA_RULE, "categories": ["tea"], "channels": ["store"], "locations": [STORE]},
+            {**FIRST_RULE, "first_purchase": True},
+        ):
             self.admin.ask("POST", "/earning-rules", json=rule, expect=201, refused=409)
         phone = f"080-{secrets.randbelow(9000) + 1000}-{secrets.randbelow(9000) + 1000}"
         body = {"name": NAME, "phone": phone, "birthday": {"month": 2, "day": 29}}

@@ -203,7 +203,11 @@ class _Tour(Story):
         entries = self.hanako.ask("GET", "/me/points/entries")["items"]
         kinds = {entry["kind"]: entry for entry in reversed(entries) if entry["order_id"] == self.order["id"]}
         expected = (self.order["subtotal"]["amount_minor"] - self.spent) // 100
-        check("Points earned: 1 % without tax and without what points paid", kinds["earn"]["points"], expected)
+        told = self.hanako.ask("GET", f"/orders/{reference}/points")
+        base = sum(why["points"] for line in told["lines"] for why in line["reasons"] if why["rule"] == "base")
+        check("Points earned: 1 % without tax and without what points paid", base, expected)
+        check("Every point has its reason", kinds["earn"]["points"], told["earned"])  # a tier may add some
+        expected = told["earned"]
         mine = self.hanako.ask("GET", "/me/points")
         check("Her points", (mine["available"], mine["held"]), (self.points - self.spent + expected, 0))
         self.tell(
