@@ -182,7 +182,7 @@ def _settle(
     wanted = [booking.points_wanted(one) for one in made]
     sales = [
         crediting.Sale(
-            customer_id=one.buyer.id,
+            customer_id=one.buyer.named_id,
             basket=one.basket(channel=channel, location_id=facts.location_id, zone=facts.zone),
             spend=points,
             key=f"earn:{one.fulfillment_id}",

@@ -9,9 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import AUDITS
+from loyalty import merging
 from orders import gift_cards
 from retail.kernel import clock, db
-from tests.factories import Actor, api_client, staff
+from tests.factories import Actor, api_client, customer, staff
 from tests.factories.orders import (
     CLIENT_SCOPES,
     Shop,
@@ -196,6 +197,19 @@ def test_points_burn_as_far_as_they_go(session: Session, api: Api) -> None:
     assert [tuple(row) for row in tenders_booked] == [
         ("cash", 1480), ("cash", 1480), ("external", 200), ("external", 500), ("points", 300),
     ]  # fmt: skip
+    assert clean(session)
+
+
+def test_what_a_merged_record_earns_by_its_card_goes_back_with_the_undoing(session: Session, api: Api) -> None:
+    made = shop(session, points=300)
+    gone = customer(session, card="7700012345")
+    facts = {"session": session, "reason": "", "actor": "system", "now": clock.now()}
+    merge_id = merging.merge(gone=str(gone.id), customer=str(made.customer.id), **facts)
+    told(api, till(session, made), sale(made, member="7700012345"))
+    assert account(session, made.customer) == (318, 0, 0)
+    del facts["reason"]
+    merging.unmerge(customer=str(made.customer.id), merge_id=merge_id, **facts)
+    assert (account(session, made.customer), account(session, gone)) == ((300, 0, 0), (18, 0, 0))
     assert clean(session)
 
 
