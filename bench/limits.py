@@ -72,7 +72,7 @@ def hold_of(*, points: int) -> dict[str, str]:
         "points": str(points),
         "hold_id": "bench_id(23, CAST(:o AS bigint))",
         "transaction_id": "bench_id(24, CAST(:o AS bigint))",
-        "key": "'hold-b' || CAST(:o AS bigint)",
+        "order_ref": "'b' || CAST(:o AS bigint)",
         "actor": "'client-bench'",
         "now": NOW,
     }
