@@ -142,7 +142,9 @@ def context(size: Size) -> str:
     statements = [
         inline(support_queries._BY_IDENTITY.text, person),
         *(inline(statement, values | {"customer_id": customer}) for statement, values in _owners()),
-        inline(support_queries._HISTORY_OF_CUSTOMER.text, {"customer_id": customer, "limit": "20", "timeline_limit": "50"}),
+        inline(
+            support_queries._HISTORY_OF_CUSTOMER.text, {"customer_id": customer, "limit": "20", "timeline_limit": "50"}
+        ),
     ]
     return script([f"c random(1, {size.customers})"], statements, transaction=False)
 
