@@ -131,7 +131,8 @@ class MemberFacts:
 
 # An order counts for what it earned within the window less all that came back, never for less than nothing: so a return does
 # not outlast its purchase; what no order earned is taken back by its lot. `counts` is what its order loses when this
-# earning, the earliest still there, leaves the window.
+# earning, the earliest still there, leaves the window. There is no upper end: what is booked counts, though the clock that
+# wrote it be a moment ahead of the one that asks.
 _MEMBERS = Hot(
     """
     WITH whose AS (
@@ -146,7 +147,7 @@ _MEMBERS = Hot(
                     ELSE (SELECT -sum(e.points) FROM points_entry AS e WHERE e.transaction_id = t.id AND e.account = 'issued')
                END AS amount
         FROM whose JOIN points_transaction AS t ON coalesce(t.member_id, t.customer_id) = whose.member_id
-        WHERE t.kind IN ('earn', 'claw_back') AND t.at > :after AND t.at <= :now
+        WHERE t.kind IN ('earn', 'claw_back') AND t.at > :after
     ), kept AS (
         SELECT id, kind, at, seq, amount, sum(amount) OVER (
                    PARTITION BY id, source_id ORDER BY kind = 'earn', at DESC, seq DESC ROWS UNBOUNDED PRECEDING) AS left_over
@@ -178,12 +179,11 @@ def members(
     customer_ids: Sequence[UUID],
     basis: str,
     after: datetime,
-    now: datetime,
     thresholds: Sequence[int],
 ) -> list[MemberFacts]:
-    """These members (nobody's tombstones) by their ids, with what they and those merged into them earned after `after` and
-    until `now`, less what came back of it; one statement."""
-    given = {"customer_ids": list(customer_ids), "basis": basis, "after": after, "now": now}
+    """These members (nobody's tombstones) by their ids, with what they and those merged into them earned after `after`, less
+    what came back of it; one statement."""
+    given = {"customer_ids": list(customer_ids), "basis": basis, "after": after}
     rows = _MEMBERS.run(session, given | {"thresholds": list(thresholds)})
     return [MemberFacts(*row) for row in rows]
 

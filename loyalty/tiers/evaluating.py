@@ -91,7 +91,6 @@ def facts_of(session: Session, *, program: Program, customer_ids: Sequence[UUID]
         customer_ids=customer_ids,
         basis=program.basis,
         after=program.counts_after(now),
-        now=now,
         thresholds=[tier.threshold for tier in program.active],
     )
 

@@ -338,7 +338,8 @@ def test_a_given_tier_is_kept_by_who_reaches_it(session: Session, now: datetime,
         jobs.review_tiers()
     assert standing(session, who.id) == ("gold", now, None, now + 366 * DAY)
     out = api(admin).post(f"/customers/{who.id}/tier", key="two", json={"tier": None})
-    assert (out.status_code, standing(session, who.id)) == (200, None)  # in this moment she had reached nothing yet
+    assert (out.status_code, out.json["code"]) == (409, "tier_reached")
+    assert standing(session, who.id) == ("gold", now, None, now + 366 * DAY)
 
 
 def test_a_tier_by_hand_that_is_refused(

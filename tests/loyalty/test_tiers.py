@@ -235,12 +235,14 @@ def test_a_late_earning_counts_in_its_moment(session: Session, now: datetime) ->
     assert evaluate(session, who, now) == 0
 
 
-def test_what_is_not_yet_does_not_count(session: Session, now: datetime) -> None:
-    program(session)
+def test_what_a_clock_ahead_of_ours_has_booked_counts_at_once(session: Session, now: datetime) -> None:
+    program(session, grace_days=0)
     who = member(session, now)
     spent(session, who, 5000, now + TICK)
-    assert evaluate(session, who, now) == 0
-    assert evaluate(session, who, now + TICK) == 1
+    assert evaluate(session, who, now + TICK) == 1  # the process that booked it
+    held = standing(session, who)
+    assert evaluate(session, who, now) == 0  # another one, a moment behind: she does not fall and rise again
+    assert standing(session, who) == held == ("gold", now + TICK, None, now + TICK + 365 * DAY)
 
 
 def test_points_as_the_basis(session: Session, now: datetime) -> None:
