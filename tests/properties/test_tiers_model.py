@@ -118,7 +118,14 @@ def check(session: Session, who: UUID, model: Model, now: datetime) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(facts=PROGRAMS, steps=STEPS)
 @example(  # bought by a clock that is a tick ahead of the one that asks
-    facts={"window": "rolling", "window_days": 1, "grace_days": 0, "soft_landing": False, "zone": "UTC", "basis": "spend"},
+    facts={
+        "window": "rolling",
+        "window_days": 1,
+        "grace_days": 0,
+        "soft_landing": False,
+        "zone": "UTC",
+        "basis": "spend",
+    },
     steps=[("buy", 0, 100, 0, timedelta(0)), ("buy", 0, 100, 0, -TICK)],
 )
 def test_evaluating_agrees_with_the_model(database: sa.Connection, facts: dict[str, Any], steps: list[Any]) -> None:
