@@ -1,6 +1,7 @@
-"""The benches of points run, with tiny figures, and count right; how fast they are is for a quiet machine to say."""
+"""The benches run, with tiny figures, and count right; how fast they are is for a quiet machine to say."""
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from bench import expiry, points, shop
+from app import create_app
+from bench import expiry, hot, measure, orders, pgbench, points, shop, till
 from bench.data import Size
 from retail.kernel import config, db, embedded, scratch
 from retail.kernel.config import Settings
@@ -28,6 +30,44 @@ def server(settings: Settings, tmp_path: Path) -> Iterator[scratch.Server]:
     yield scratch.Server(settings.database_url, programs)
     config.use(settings)
     db.configure(settings)
+
+
+def test_a_route_and_its_limit_do_what_is_measured(
+    server: scratch.Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both go stale easily: the limits are our statements with their parameters written out, and nobody else runs them."""
+    monkeypatch.setattr(orders, "ROUNDS_MOST", 1)
+    size = Size(stores=2, skus=6, customers=20, orders=1, stock=10_000)
+    parts = (
+        (lambda *_: None, measure.scenarios),
+        (till.prepare, till.uploads),
+        (orders.prepare_split, orders.split),
+        (orders.prepare_refunds, orders.refund),
+    )
+    template = shop.template_for(server, size)
+    for prepare, scenarios in parts:
+        with scratch.database(server, "retail_test_bench", template) as made:
+            prepare(made.url, size)
+            there = replace(settings, database_url=made.url)
+            config.use(there)
+            client = create_app(there).test_client()
+            for scenario in scenarios(size, secrets.token_hex(4)):
+                head, _, body = scenario.request(1).partition(b"\r\n\r\n")
+                first, *rest = head.decode().split("\r\n")
+                method, path, _ = first.split(" ")
+                answer = client.open(path, method=method, headers=[line.split(": ", 1) for line in rest], data=body)
+                assert answer.status_code == scenario.expect, (scenario.name, answer.text)
+                _limit(made, scenario.limit)
+            if scenarios is measure.scenarios:
+                _limit(made, hot.one_unit(), counter=10_000_000)  # its own keys
+            db.dispose()
+    server.drop(template)
+
+
+def _limit(made: scratch.Scratch, script: str, *, counter: int = 7) -> None:
+    program = made.program("pgbench")
+    found = pgbench.run(script, pgbench=program, environment=made.libpq, clients=1, seconds=1, counter=counter)
+    assert found.per_second > 0
 
 
 def test_hold_burn_and_earn_beside_pgbench(server: scratch.Server, tmp_path: Path) -> None:
