@@ -59,7 +59,9 @@ _started: list[embedded.EmbeddedServer] = []
 
 def _scratch() -> embedded.EmbeddedServer:
     if not _started:
-        _started.append(embedded.start_scratch(settings={"max_connections": "300"}))
+        # Planning a long statement anew costs more here than running it on a dozen rows: a fifth of the suite's time.
+        settings = {"max_connections": "300", "plan_cache_mode": "force_generic_plan"}
+        _started.append(embedded.start_scratch(settings=settings))
     return _started[0]
 
 
