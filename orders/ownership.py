@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from orders.queries.carts import CartFacts, cart_facts
+from orders.queries.documents import places_of
 from orders.queries.orders import order_key
 from orders.queries.parcels import shipment_dict
 from orders.queries.payments import owner_of
@@ -92,6 +93,16 @@ def order_for(session: Session, *, order: str, caller: Principal) -> UUID:
     if owner is None or not may_see_order({"customer_id": owner.customer_id, "placed_by": owner.placed_by}, caller):
         raise NotFound
     return owner.order_id
+
+
+def require_here(session: Session, *, order_id: UUID, caller: Principal) -> None:
+    """Raises:
+    NotFound: none of the order's locations is the caller's (customers have none).
+    """
+    if caller.kind == CUSTOMER or caller.locations is None:
+        return
+    if not any(caller.at_location(place) for place in places_of(session, order_id=order_id)):
+        raise NotFound
 
 
 def shipment_of(session: Session, *, fulfillment_id: UUID, caller: Principal) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def of_order(
 
 
 def _hers(data: Mapping[str, Any], caller: Principal) -> dict[str, Any]:
-    """An event's data without the id of another customer."""
-    named = data.get("customer_id")
-    return dict(data) if named is None or caller.owns(UUID(named)) else dict(data) | {"customer_id": None}
+    """An event's data without the id of another customer, and without what staff noted for each other."""
+    told = {name: value for name, value in data.items() if name != "note"}
+    named = told.get("customer_id")
+    return told if named is None or caller.owns(UUID(named)) else told | {"customer_id": None}

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from orders import documents, timeline
 from orders.schemas.documents import IssueInvoiceSchema
+from retail import limits
 from retail.kernel import i18n
 from retail.kernel.errors import Problem
 from retail.kernel.i18n import N_
@@ -175,6 +176,7 @@ def _printed(found: Mapping[str, Any], *, back: str) -> str:
         kinds=KINDS,
         qualified=QUALIFIED,
         tenders=TENDERS,
+        claim_days=limits.RECEIPT_CLAIM_DAYS,
         **_around(back),
     )
 

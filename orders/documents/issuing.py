@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from orders.documents import returned, supplies
-from orders.documents.reading import number_of, require_here, told
-from orders.ownership import order_for
+from orders.documents.reading import number_of, told
+from orders.ownership import order_for, require_here
 from orders.queries import documents as queries
 from orders.queries import payments as payment_queries
 from orders.queries.documents import DocumentedOrder, SupplyFacts
@@ -115,7 +115,7 @@ def issue(
     found = queries.documents_of(session, order_id=order_id, kind=kind)
     if not found:
         raise NothingLeft(legal=[])
-    return [told(row, copy=row["id"] not in fresh) for row in found]
+    return [told(row, copy=row["id"] not in fresh, now=now) for row in found]
 
 
 def _of_supplies(

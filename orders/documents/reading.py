@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from orders.ownership import order_for
+from orders import receipt_codes
+from orders.ownership import order_for, require_here
 from orders.queries import documents as queries
 from retail import issuer, limits
 from retail.kernel import auth, config
@@ -29,16 +30,6 @@ def number_of(kind: str, number: int) -> str:
     return f"{PREFIXES[kind]}-{number:0{DIGITS}d}"
 
 
-def require_here(session: Session, *, order_id: UUID, caller: Principal) -> None:
-    """Raises:
-    NotFound: none of the order's locations is the caller's (customers have none).
-    """
-    if caller.kind == CUSTOMER or caller.locations is None:
-        return
-    if not any(caller.at_location(place) for place in queries.places_of(session, order_id=order_id)):
-        raise NotFound
-
-
 def documents_for(
     session: Session, *, order: str, kind: str | None = None, caller: Principal, now: datetime
 ) -> list[dict[str, Any]]:
@@ -50,7 +41,7 @@ def documents_for(
     order_id = order_for(session, order=order, caller=caller)
     require_here(session, order_id=order_id, caller=caller)
     rows = queries.documents_of(session, order_id=order_id, kind=kind)
-    return [told(row, copy=_is_copy(row, caller.actor, now)) for row in rows]
+    return [told(row, copy=_is_copy(row, caller.actor, now), now=now) for row in rows]
 
 
 def parse_number(written: str) -> tuple[str, int] | None:
@@ -83,7 +74,7 @@ def document_of(session: Session, *, document_id: UUID, caller: Principal, now: 
         raise NotFound
     order_for(session, order=str(row["order_id"]), caller=caller)
     require_here(session, order_id=row["order_id"], caller=caller)
-    return told(row, copy=_is_copy(row, caller.actor, now))
+    return told(row, copy=_is_copy(row, caller.actor, now), now=now)
 
 
 def document_by_link(session: Session, *, document_id: UUID, token: str, now: datetime) -> dict[str, Any]:
@@ -98,7 +89,7 @@ def document_by_link(session: Session, *, document_id: UUID, token: str, now: da
     if row is None:
         raise NotFound
     hers = row["issued_by"] if row["issued_by"].startswith(f"{CUSTOMER}:") else ""
-    return told(row, copy=_is_copy(row, hers, now))
+    return told(row, copy=_is_copy(row, hers, now), now=now)
 
 
 def token_of(document_id: UUID) -> str:
@@ -112,8 +103,9 @@ def _is_copy(row: Mapping[str, Any], actor: str, now: datetime) -> bool:
     return not (fresh and row["issued_by"] == actor)
 
 
-def told(row: Mapping[str, Any], *, copy: bool) -> dict[str, Any]:
-    """A document's row in the shape of DocumentSchema."""
+def told(row: Mapping[str, Any], *, copy: bool, now: datetime) -> dict[str, Any]:
+    """A document's row in the shape of DocumentSchema. Beside the content, which never changes: the code of a guest's receipt,
+    for as long as it is good for something."""
     content, currency = row["content"], row["content"]["currency"]
 
     def money(minor: int) -> dict[str, Any]:
@@ -175,6 +167,7 @@ def told(row: Mapping[str, Any], *, copy: bool) -> dict[str, Any]:
             for tender in content["tenders"]
         ],
         "refers_to": content["refers_to"],
+        "receipt_code": receipt_codes.shown(row["purchase"], now=now) if row["kind"] == "receipt" else None,
         "page_url": f"{config.current().public_url}/documents/{row['id']}/{token_of(row['id'])}",
     }
 

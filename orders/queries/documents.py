@@ -1,6 +1,6 @@
 """What left of an order, what was documented, and the documents. Lock the order before deciding by any of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from orders.queries.claims import PURCHASE, Purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +162,10 @@ _TENDERS = text(
     ORDER BY p.created_at, p.id
     """
 )
-_DOCUMENT = """
-    SELECT d.id, d.kind, d.number, d.order_id, d.content, d.issued_by, d.issued_at, o.reference
-    FROM document AS d JOIN "order" AS o ON o.id = d.order_id WHERE """
+_DOCUMENT = f"""
+    SELECT d.id, d.kind, d.number, d.content, d.issued_by, d.issued_at,
+           {PURCHASE}
+    FROM document AS d JOIN "order" AS o ON o.id = d.order_id WHERE """  # noqa: S608 - a constant
 _OF_ORDER = text(
     _DOCUMENT
     + "d.order_id = :order_id AND (CAST(:kind AS text) IS NULL OR d.kind = :kind) ORDER BY d.issued_at, d.kind, d.number"
@@ -242,19 +245,23 @@ def tenders_of(session: Session, *, order_id: UUID) -> list[dict[str, Any]]:
 
 def documents_of(session: Session, *, order_id: UUID, kind: str | None = None) -> Sequence[dict[str, Any]]:
     """The order's documents in the order in which they were issued: id, kind, number, order_id, content, issued_by,
-    issued_at, reference."""
+    issued_at, reference, purchase (whose the order is now)."""
     given = {"order_id": order_id, "kind": kind}
-    return [dict(row) for row in session.execute(_OF_ORDER, given).mappings().all()]
+    return [_document(dict(row)) for row in session.execute(_OF_ORDER, given).mappings().all()]
 
 
 def document_numbered(session: Session, *, issuer: str, kind: str, number: int) -> dict[str, Any] | None:
     """One document by its number (see `documents_of`)."""
     given = {"issuer": issuer, "kind": kind, "number": number}
     row = session.execute(_BY_NUMBER, given).mappings().one_or_none()
-    return None if row is None else dict(row)
+    return None if row is None else _document(dict(row))
 
 
 def document_row(session: Session, *, document_id: UUID) -> dict[str, Any] | None:
     """One document (see `documents_of`)."""
     row = session.execute(_BY_ID, {"document_id": document_id}).mappings().one_or_none()
-    return None if row is None else dict(row)
+    return None if row is None else _document(dict(row))
+
+
+def _document(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "purchase": Purchase.of(row)}

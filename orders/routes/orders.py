@@ -4,19 +4,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orders import checkout, claims, finding, payments, proofs, queries, timeline
+from orders import checkout, claims, finding, payments, proofs, queries, receipt_codes, timeline
 from orders.checkout import Item
 from orders.schemas.orders import (
     ClaimedOrdersSchema,
+    GiveOrderSchema,
     OrderQuery,
     OrderSchema,
     PlaceOrderSchema,
+    ReceiptClaimSchema,
     TimelineQuery,
     TimelineStepSchema,
 )
 from orders.schemas.pickups import PickupCodeSchema
-from retail import customers
-from retail.kernel import db
+from retail import customers, limits
+from retail.kernel import auth, db
 from retail.kernel.auth import CUSTOMER
 from retail.kernel.idempotency import Claim
 from retail.kernel.web.api import Answer, ApiBlueprint, Call
@@ -130,6 +132,51 @@ def claim_orders(session: Any, call: Call) -> dict[str, Any]:
     return {
         "references": claims.claim(session, customer_id=customers.own(call.principal), actor=call.actor, now=call.now)
     }
+
+
+@blp.workflow("/me/orders/receipt-claims", permission="me", body=ReceiptClaimSchema, answer=ClaimedOrdersSchema)
+def claim_by_receipt(call: Call, claim: Claim, answer: Answer, body: dict[str, Any]) -> dict[str, Any]:
+    """Take over what you bought as a guest and left no address for: with the reference and the code on its receipt. What was
+    handed over earns its points now.
+
+    Within 90 days of the purchase. 404 for an unknown order as for a wrong code; 409 `order_has_customer`,
+    `claim_by_address` (an address was given: prove that one), `receipt_too_old`; 429 after too many attempts.
+    """
+    typed = receipt_codes.parse(body["receipt_code"])
+    with db.transaction() as session:  # counted for itself, so that a refusal counts too
+        claim.begin(session)
+        auth.hit_limit(
+            session,
+            bucket=f"receipt-code:{call.actor}",
+            limit=limits.RECEIPT_CODE_TRIES,
+            window_seconds=limits.RECEIPT_CODE_TRY_SECONDS,
+            now=call.now,
+        )
+    with db.transaction() as session:
+        claim.begin(session)  # the same request may have run meanwhile
+        taken = claims.by_receipt(
+            session, reference=body["reference"], typed=typed, caller=call.principal, now=call.now
+        )
+        found = {"references": taken}
+        answer.settle(claim, session, found)
+    return found
+
+
+@blp.write(
+    "POST",
+    "/orders/<string:reference>/customer",
+    permission="orders.change",
+    body=GiveOrderSchema,
+    answer=OrderSchema,
+    idempotent=True,
+)
+def give_order(session: Any, call: Call, reference: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Give a guest's order to a customer, saying how you know that it is hers. What was handed over earns its points now.
+
+    An address on the order or its age is no hindrance. 409 `order_has_customer`: it is no guest's.
+    """
+    claims.by_staff(session, order=reference, **body, caller=call.principal, now=call.now)
+    return timeline.find(session, given=reference, caller=call.principal)
 
 
 @blp.read("/me/orders/<string:reference>/pickup-code", permission="me", answer=PickupCodeSchema)

@@ -115,6 +115,15 @@ class DocumentSchema(ma.Schema):
     refers_to = ma.fields.List(
         ma.fields.String(), required=True, metadata={"description": "Numbers of the documents that a return is about"}
     )
+    receipt_code = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "On the receipt of a guest who left no address: the purchase becomes a customer's by it "
+            "(POST /me/orders/receipt-claims), for 90 days",
+            "example": "K7M2-QXAB-CDEF",
+        },
+    )
     page_url = ma.fields.String(required=True, metadata={"description": "To be printed; whoever has it may read it"})
 
 

@@ -12,7 +12,7 @@ from retail import limits
 from retail.kernel.money import MAX_MINOR
 from retail.kernel.web.cursor import PageQuery
 from retail.schemas.addresses import AddressSchema
-from retail.schemas.texts import Line
+from retail.schemas.texts import Line, Text
 
 
 class WishedLineSchema(ma.Schema):
@@ -320,6 +320,33 @@ class TimelineStepSchema(ma.Schema):
     at = ma.fields.DateTime(required=True)
     actor = ma.fields.String(required=True)
     data = ma.fields.Dict(keys=ma.fields.String(), required=True)
+
+
+class ReceiptClaimSchema(ma.Schema):
+    """What stands on the receipt of a purchase that was made as a guest."""
+
+    reference = ma.fields.String(
+        required=True, validate=ma.validate.Length(1, 64), metadata={"example": "R-7K2M9-QW4XK"}
+    )
+    receipt_code = ma.fields.String(
+        required=True,
+        validate=ma.validate.Length(1, 64),
+        metadata={"description": "Case, spaces and hyphens do not matter", "example": "K7M2-QXAB-CDEF"},
+    )
+
+
+class GiveOrderSchema(ma.Schema):
+    """Whose a guest's order is, and how one knows."""
+
+    customer = ma.fields.String(
+        required=True, validate=ma.validate.Length(1, 64), metadata={"description": "Id or reference"}
+    )
+    note = Text(
+        required=True,
+        least=1,
+        most=limits.CLAIM_NOTE_CHARACTERS,
+        metadata={"description": "Kept with the order's history; the customer does not see it"},
+    )
 
 
 class ClaimedOrdersSchema(ma.Schema):

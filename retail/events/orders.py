@@ -37,7 +37,11 @@ class OrderChanged(OrderEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderClaimed(OrderEvent):
-    """What was bought by a guest is this customer's now: she has proved that the address is hers."""
+    """What was bought by a guest is this customer's now. `by` says why: ``address`` (she has proved that it is hers),
+    ``receipt`` (she holds it), or ``staff``, who say in `note` how they know."""
+
+    by: str
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,14 +75,15 @@ def parse_uuid(text: str) -> uuid.UUID | None:
         return None
 
 
-def derive_code(secret: str, purpose: str, subject: str) -> str:
-    """A short code (five characters and a check digit, e.g. ``K7M2QX``) that only the holder of `secret` can work out.
+def derive_code(secret: str, purpose: str, subject: str, *, length: int = CODE_LENGTH) -> str:
+    """A short code (with the check digit at its end, e.g. ``K7M2QX``) that only the holder of `secret` can work out; up to 24
+    characters.
 
     The code need not be stored to be shown again; the database keeps `fingerprint` of it alone.
     """
     number = int.from_bytes(hmac_new(secret.encode(), f"{purpose}:{subject}".encode(), sha256).digest()[:16], "big")
     body = ""
-    for _ in range(CODE_LENGTH - 1):
+    for _ in range(length - 1):
         number, digit = divmod(number, _BASE)
         body += ALPHABET[digit]
     return body + check_character(body)
@@ -93,10 +94,10 @@ def derive_token(secret: str, purpose: str, subject: str) -> str:
     return hmac_new(secret.encode(), f"{purpose}:{subject}".encode(), sha256).hexdigest()[:40]
 
 
-def parse_code(text: str) -> str | None:
+def parse_code(text: str, *, length: int = CODE_LENGTH) -> str | None:
     """A short code as typed, made compact; None when its check digit is wrong (costs the customer no attempt)."""
     compact = "".join(c for c in unicodedata.normalize("NFKC", text).upper() if c.isalnum())
-    return compact if len(compact) == CODE_LENGTH and is_valid(compact) else None
+    return compact if len(compact) == length and is_valid(compact) else None
 
 
 def fingerprint(secret: str, value: str) -> str:

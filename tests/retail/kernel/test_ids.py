@@ -70,6 +70,14 @@ def test_derived_codes_depend_on_secret_purpose_and_subject() -> None:
     assert len(ids.derive_token("secret", "pickup", "1")) == 40
 
 
+def test_a_longer_code_is_another_code() -> None:
+    code = ids.derive_code("secret", "receipt_code", "1", length=12)
+    assert len(code) == 12
+    assert ids.parse_code(f"{code[:4]}-{code[4:8].lower()} {code[8:]}", length=12) == code
+    assert ids.parse_code(code) is None
+    assert ids.parse_code(code[1] + code[0] + code[2:], length=12) is None
+
+
 @pytest.mark.parametrize("text", ["", "no", "12345678-1234-5678-1234-56781234567", "xyz", "1" * 100])
 def test_what_is_no_key_is_none(text: str) -> None:
     assert ids.parse_uuid(text) is None
