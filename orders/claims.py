@@ -106,8 +106,15 @@ def by_receipt(session: Session, *, reference: str, typed: str, caller: Principa
         raise ClaimByAddress
     if receipt_codes.too_old(purchase, now=now):
         raise ReceiptTooOld
-    hers = customers.key_of(session, customer=str(customers.own(caller)))  # a merged record's is the survivor's
-    _give(session, purchase, customer_id=hers, by="receipt", note=None, actor=caller.actor, now=now)
+    _give(
+        session,
+        purchase,
+        customer_id=customers.own(caller),
+        by="receipt",
+        note=None,
+        actor=caller.actor,
+        now=now,
+    )
     return [purchase.reference]
 
 
