@@ -1,5 +1,6 @@
 """The tour's fourth part: points, from the first to the last. A member is enrolled at a till, learns why each of her points was
-earned, rises a tier, is given some by an agent (and more by two), turns out to have two records, and is told her statement.
+earned, rises a tier, is given some by an agent (and more by two), turns out to have two records, and is told her statement. Who
+bought without a card has her points by the code on the receipt.
 A new person each time, so that it can be told again. Every sentence is checked before it is printed."""
 
 import secrets
@@ -16,6 +17,7 @@ TILL = people.CLIENTS[4]
 TEA, CUP = "TEA-GYOKURO-80", "WARE-YUNOMI-AO"
 NAME = "佐野 ひかり"
 AGENT, SUPERVISOR, ADMIN = people.STAFF[4], people.STAFF[5], people.STAFF[7]
+CLERK = people.STAFF[2]
 TEA_RULE: Mapping[str, Any] = {
     "code": "demo-tea",
     "name": "Tea at the till",
@@ -44,27 +46,29 @@ PROGRAM: Mapping[str, Any] = {
 SMALL, LARGE = 300, 5_000
 
 
-def run(*, http: httpx.Client, keys: Mapping[str, str], say: Say, number: int) -> None:
-    """Tell it, counting the steps on from `number`.
+def run(*, http: httpx.Client, keys: Mapping[str, str], hanako: Caller, say: Say, number: int) -> None:
+    """Tell it, counting the steps on from `number`. hanako: logged in.
 
     Raises:
         TourStopped: something was not as told.
     """
-    story = _Loyalty(http, keys, say, number)
+    story = _Loyalty(http, keys, hanako, say, number)
     story.enroll()
     story.explain_each_point()
     story.rise_a_tier()
     story.give_goodwill()
     story.merge_and_undo()
+    story.join_by_receipt()
     story.show_the_books()
 
 
 class _Loyalty(Story):
     """What is known so far of the new member."""
 
-    def __init__(self, http: httpx.Client, keys: Mapping[str, str], say: Say, number: int) -> None:
+    def __init__(self, http: httpx.Client, keys: Mapping[str, str], hanako: Caller, say: Say, number: int) -> None:
         super().__init__(http, say, number)
         self.till = Caller(http, TILL.name, keys[TILL.name])
+        self.hanako = hanako
         self.agent, self.supervisor, self.admin = self.staff(AGENT), self.staff(SUPERVISOR), self.staff(ADMIN)
         self.member: dict[str, Any] = {}
         self.order: dict[str, Any] = {}
@@ -186,6 +190,32 @@ class _Loyalty(Story):
             f"{mine:,} and {hers:,} were {mine + hers:,}; 100 were spent, {earned} earned; undone, each has her own:"
         )
         self.tell(f"{after[0]:,} and {after[1]:,}. The lots that ran out first were spent first, whoever's they were.")
+
+    def join_by_receipt(self) -> None:
+        self.step(
+            f"{self.hanako.name} buys a cup in Kyoto without her card. At home she types the code on the receipt."
+        )
+        body = {
+            "method": "carry_out",
+            "location": STORE,
+            "lines": [{"sku": CUP, "quantity": 1}],
+            "payment": {"method": "cash"},
+        }
+        order = self.till.ask("POST", "/orders", json=body, expect=201)
+        reference = order["reference"]
+        clerk, paper = self.staff(CLERK), f"/orders/{reference}/receipt"
+        code = clerk.ask("POST", paper, json={}, expect=201)["items"][0]["receipt_code"]
+        before = self.hanako.ask("GET", "/me/points")["available"]
+        claim = {"reference": reference, "receipt_code": code.lower().replace("-", " ")}
+        taken = self.hanako.ask("POST", "/me/orders/receipt-claims", json=claim)
+        check("It is hers", taken["references"], [reference])
+        earned = self.agent.ask("GET", f"/orders/{reference}/points")["earned"]
+        check("The points came late", self.hanako.ask("GET", "/me/points")["available"] - before, earned)
+        again = self.hanako.ask("POST", "/me/orders/receipt-claims", json=claim)
+        check("Once", (again["references"], self.hanako.ask("GET", "/me/points")["available"]), ([], before + earned))
+        check("Good for nothing now", clerk.ask("GET", paper)["items"][0]["receipt_code"], None)
+        self.tell(f"{reference} with {code}: hers, and {earned} points with it, once.")
+        self.tell("Printed again, the receipt shows no code any more.")
 
     def show_the_books(self) -> None:
         self.step("Her statement adds up, and what the shop owes all its members in points equals the ledger.")

@@ -44,7 +44,7 @@ def run(*, base_url: str, keys: Mapping[str, str], mailbox: Mailbox, say: Say) -
         tour.call_support()
         number = stock_tour.run(http=http, keys=keys, say=say, number=tour.number)
         number = orders_tour.run(http=http, keys=keys, say=say, number=number)
-        loyalty_tour.run(http=http, keys=keys, say=say, number=number)
+        loyalty_tour.run(http=http, keys=keys, hanako=tour.hanako, say=say, number=number)
 
 
 class _Tour(Story):
