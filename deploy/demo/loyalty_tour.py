@@ -218,9 +218,7 @@ class _Loyalty(Story):
         self.tell("Printed again, the receipt shows no code any more.")
 
     def show_the_books(self) -> None:
-        self.step(
-            "The new member's statement adds up, and what the shop owes all its members in points equals the ledger."
-        )
+        self.step("The new member's statement adds up; what the shop owes all members in points equals the ledger.")
         statement = self.agent.ask("GET", f"/customers/{self.member['customer_id']}/points/statement")
         check("Opening and movements are the closing", statement["agrees"], True)
         check("The closing", statement["closing"]["available"], self.points())
