@@ -29,11 +29,13 @@ _NEEDS: Mapping[str, Mapping[str, int]] = {
 }
 _MAY = {REFERRAL: {"points", "referrer_points"}}
 _FIGURES = ("points", "referrer_points", "per_minor", "factor_bp")
+# What a referral does not ask for (see `loyalty.referrals`), and would leave aside without a word.
+_NOT_OF_REFERRAL = ("skus", "categories", "tiers", "first_purchase", "birthday", "stack_group", "cap_per_order")
 _END = text("UPDATE earning_rule SET to_at = :now WHERE code = :code AND version = :version")
 
 
 class RuleInvalid(Invalid):
-    """Figures that do not fit the basis, days that are none, or something that does not exist; `errors` names each."""
+    """Figures or conditions that do not fit the basis, days that are none, or something that does not exist; `errors` names each."""
 
     code, title = "earning_rule_invalid", "The rule is not valid"
 
@@ -107,7 +109,7 @@ def checked(session: Session, *, facts: Mapping[str, Any], given: Iterable[str])
     Returns the ids of its locations. Raises:
         RuleInvalid: `errors` names every field at once.
     """
-    wrong = [*_wrong_figures(facts), *_wrong_conditions(facts)]
+    wrong = [*_wrong_figures(facts), *_wrong_conditions(facts, given)]
     names = {field: facts[field] for field in ("skus", "categories", "channels", "tiers") if field in given}
     if any(names.values()):
         unknown = queries.unknown_names(session, named=names)
@@ -143,8 +145,13 @@ def _wrong_figures(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return wrong
 
 
-def _wrong_conditions(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    wrong = []
+def _wrong_conditions(facts: Mapping[str, Any], given: Iterable[str]) -> list[dict[str, Any]]:
+    """Of a referral those alone that are given: one that was made with more of them can still be changed, or switched off."""
+    wrong = [
+        {"field": name, "code": "not_of_basis", "detail": f"A rule by {REFERRAL} has no {name}"}
+        for name in _NOT_OF_REFERRAL
+        if facts["basis"] == REFERRAL and name in given and facts[name]
+    ]
     if facts["from_on"] is not None and facts["to_on"] is not None and facts["to_on"] < facts["from_on"]:
         wrong.append({"field": "to_on", "code": "backwards", "detail": "It would end before it begins"})
     if facts["cap_days"] is not None and facts["cap_per_member"] is None:

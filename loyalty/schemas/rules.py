@@ -77,7 +77,8 @@ def _fields(*, partial: bool) -> dict[str, ma.fields.Field[Any]]:
 
 class DraftRuleSchema(ma.Schema.from_dict(_fields(partial=False))):  # type: ignore[misc]  # made at run time
     """A rule. `basis` decides which figures it has: amount: points, per_minor, currency; unit and order: points;
-    multiplier: factor_bp (of what amount rules give); referral: points, referrer_points."""
+    multiplier: factor_bp (of what amount rules give); referral: points, referrer_points. A referral asks for days, weekdays,
+    channels, locations and a least amount; other conditions are refused with it."""
 
     code = Code(required=True)
     name = Line(required=True, most=limits.TITLE_CHARACTERS)

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import rules
+from loyalty.models import EarningRule
 from loyalty.queries import rules as queries
 from retail import limits
 from retail.kernel import clock, db
@@ -189,6 +191,56 @@ def test_everything_wrong_is_named_at_once_and_a_change_is_held_to_the_same(
         ("tiers", "t"),
         ("locations", "l"),
     ]
+
+
+FRIENDS = {"code": "friends", "name": "Friends", "basis": "referral", "factor_bp": 0, "points": 300}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"skus": ["SKU"]},
+        {"categories": ["Teas"]},
+        {"tiers": ["gold"]},
+        {"first_purchase": True},
+        {"birthday": "day"},
+        {"stack_group": "one"},
+        {"cap_per_order": 10},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_what_a_referral_does_not_ask_for_is_refused_with_it(
+    session: Session, api: Api, admin: Actor, made: Shop, unchanged: Unchanged, fields: dict[str, Any]
+) -> None:
+    """Stored rules that were made with such conditions stay, and can be changed."""
+    session.execute(text("UPDATE product SET category = 'Teas'"))
+    session.execute(
+        text("INSERT INTO tier (code, name, rank, threshold, updated_at) VALUES ('gold', 'Gold', 1, 1, now())")
+    )
+    fields = {name: [made.tea.sku] if name == "skus" else value for name, value in fields.items()}
+    [name] = fields
+    make(api, admin, **FRIENDS)
+    with unchanged():
+        refused = [
+            api(admin).post("/earning-rules", json=FRIENDS | {"code": "more"} | fields),
+            api(admin).patch("/earning-rules/friends", json=fields, if_match=1),
+            api(admin).post("/earning-rules/preview", json={"rule": FRIENDS | {"code": "more"} | fields}),
+        ]
+    for answer in refused:
+        assert (answer.status_code, answer.json["code"]) == (422, "earning_rule_invalid")
+        assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [(name, "not_of_basis")]
+    session.execute(sa.update(EarningRule).values(fields))
+    off = api(admin).patch("/earning-rules/friends", json={"active": False}, if_match=1)
+    assert (off.status_code, off.json["version"], off.json[name]) == (200, 2, fields[name])
+
+
+def test_a_referral_has_the_conditions_that_it_asks_for(api: Api, admin: Actor, made: Shop) -> None:
+    found = make(
+        api, admin, **FRIENDS, referrer_points=500, channels=["web"], locations=[made.store.code], weekdays=[1],
+        from_on="2026-07-01", to_on="2026-07-31", currency="JPY", min_amount_minor=3000, priority=1, cap_per_member=900,
+        cap_days=30, pending_days=14, lot_days=90,
+    )  # fmt: skip
+    assert (found["min_amount_minor"], found["weekdays"], found["cap_days"]) == (3000, [1], 30)
 
 
 @pytest.mark.parametrize(
