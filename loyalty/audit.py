@@ -55,11 +55,14 @@ _LOTS = text(
     ORDER BY lot.id
     """
 )
+# An order that earns no point, or gives none back, may count towards a tier all the same: it has spend instead of entries. One
+# that lost its entries is named for its reasons, its lots or its member's balances.
 _TRANSACTIONS = text(
     """
     SELECT t.id, t.kind, t.key, coalesce(sum(e.points), 0) AS points, count(e.position) AS sides
     FROM points_transaction AS t LEFT JOIN points_entry AS e ON e.transaction_id = t.id
-    GROUP BY t.id HAVING coalesce(sum(e.points), 0) <> 0 OR count(e.position) < 2
+    GROUP BY t.id HAVING coalesce(sum(e.points), 0) <> 0 OR count(e.position) = 1
+        OR (count(e.position) = 0 AND NOT (t.kind IN ('earn', 'claw_back') AND t.order_id IS NOT NULL AND t.spend_minor <> 0))
     ORDER BY t.id
     """
 )

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from loyalty import referrals, tiers
-from retail.events import PointsClawedBack, PointsEarned, ReferralDecided
+from retail.events import PointsClawedBack, PointsEarned, ReferralDecided, SpendCounted
 from retail.kernel import clock, outbox
 from retail.kernel.outbox import Event, Handler, Published
 
@@ -38,5 +38,6 @@ def evaluate_tiers_of_referral(session: Session, event: Published) -> None:
 HANDLERS: dict[type[Event], list[Handler]] = {
     PointsEarned: [evaluate_tier, reward_referral],
     PointsClawedBack: [evaluate_tier, withdraw_referral],
+    SpendCounted: [evaluate_tier],
     ReferralDecided: [evaluate_tiers_of_referral],
 }

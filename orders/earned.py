@@ -49,7 +49,7 @@ def handed_over(
 def late(session: Session, *, order_id: UUID, actor: str, now: datetime) -> int:
     """Earn for what was handed over while the order was a guest's, once, now that it has a customer (its row is locked by
     whoever gave it to her). Judged as ever by the rules of its placing. What was given back is taken back at once, as it would
-    have been. Returns the points earned."""
+    have been, and what of it counts towards her tier. Returns the points earned."""
     order = queries.earning_order(session, order_id=order_id)
     if order is None or order.customer_id is None or order.kind != "live":
         return 0
@@ -67,7 +67,7 @@ def late(session: Session, *, order_id: UUID, actor: str, now: datetime) -> int:
         actor=actor,
         now=now,
     )
-    if points and any(line.refunded for line in order.lines):
+    if any(line.refunded for line in order.lines):
         claw_back(session, order_id=order_id, key=f"late:{order_id}:claw_back", actor=actor, now=now)
     return points
 

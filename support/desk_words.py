@@ -116,6 +116,7 @@ EVENTS: Words = {
     "StoreShipmentArrived": N_("Arrived at the store"),
     "PointsEarned": N_("Points earned"),
     "PointsClawedBack": N_("Earned points taken back"),
+    "SpendCounted": N_("What counts towards the tier changed"),
     "PointsExpiring": N_("Points will run out soon"),
     "PointsTransferred": N_("Points given to another member"),
     "GoodwillAsked": N_("Goodwill points asked for"),

@@ -22,7 +22,7 @@ from loyalty.ledger.granting import Grant, Reason, Record
 from loyalty.ledger.members import Member
 from loyalty.ledger.sold import Sold
 from loyalty.queries import earning as queries
-from loyalty.queries.earning import Standing
+from loyalty.queries.earning import Qualifying, Standing
 from retail.kernel.errors import NotFound
 
 
@@ -52,7 +52,7 @@ def earn_order(
     `units_before` were. Returns the points; 0 also when they were credited before.
 
     It is judged by the rules, and by the member's tier, of the moment it was placed; by her first purchase and by what caps
-    leave, of now. Its eligible amount counts towards her tier when it earns points.
+    leave, of now. Its eligible amount counts towards her tier, also when it earns no point where tiers go by spend.
 
     Raises:
         NotFound: there is no such customer. KeyReused: the key is another transaction's.
@@ -68,18 +68,19 @@ def earn_order(
     earning = engine.judge(basket, rules=rules, member=member)
     parts = handover.due(earning, basket, units=units_after, units_before=units_before, before=before)
     spend = max(0, handover.spend(basket, units_after) - before.spend_minor)
+    points = sum(part.points for part in parts)
     return ledger.earn(
         session,
         customer_id=customer_id,
         order_id=basket.order_id,
-        points=sum(part.points for part in parts),
+        points=points,
         key=key,
         reason=reason,
         actor=actor,
         now=now,
         grants=grants_of(parts, rules, now),
         reasons=reasons_of(parts),
-        spend_minor=spend if basket.currency == row.program_currency else 0,
+        spend_minor=spend if _counts(basket, points, queries.qualifying_of(row)) else 0,
         member=Member(row.id, row.member_id, row.owed, row.state),
         record=record_of(basket, member, units_after),
     )
@@ -94,7 +95,7 @@ def judge_sold(session: Session, *, sales: Sequence[Sale], members: Mapping[UUID
     if not sales:
         return []
     asked = [(sale.basket.order_id, members[sale.customer_id].id, sale.basket.placed_at) for sale in sales]
-    standings, stored, currency = queries.standings(session, asked=asked, now=now)
+    standings, stored, qualifying = queries.standings(session, asked=asked, now=now)
     given: dict[UUID, dict[str, int]] = {}
     made = []
     for sale in sales:
@@ -116,7 +117,7 @@ def judge_sold(session: Session, *, sales: Sequence[Sale], members: Mapping[UUID
                 key=sale.key,
                 grants=grants_of(earning.parts, rules, now),
                 reasons=reasons_of(earning.parts),
-                spend_minor=sum(basket.eligible().values()) if basket.currency == currency else 0,
+                spend_minor=sum(basket.eligible().values()) if _counts(basket, earning.total, qualifying) else 0,
                 record=record_of(basket, member, {line.id: line.quantity for line in basket.lines}),
             )
         )
@@ -135,6 +136,11 @@ def facts_of(standing: Standing, basket: Basket, *, earlier: Mapping[str, int] |
         tier_bp=standing.tier["bp"] if standing.tier else WHOLE_BP,
         earned_by_rule=sums,
     )
+
+
+def _counts(basket: Basket, points: int, qualifying: Qualifying) -> bool:
+    """Whether what earns so many points is written down as spend."""
+    return basket.currency == qualifying.currency and (points > 0 or qualifying.by_spend)
 
 
 def _holding(stored: Sequence[Mapping[str, Any]], at: datetime) -> list[Rule]:

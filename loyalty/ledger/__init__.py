@@ -17,6 +17,7 @@ database refuses any other). `+` puts points into an account, `-` takes them out
     merge      merged +(r - o)  member -r per lot  owed +o  | the same with the other sign      two records are one person
     unmerge    as merge, the other way                                      they are two after all
 
+What counts towards a tier though it is worth no point (`spend_minor`) is an `earn` or `claw_back` without entries.
 A transfer and a merge are two transactions, one in each member's history, which sum to zero each.
 
 So a customer's balances are sums: available = member, held = held, owed = -owed. `points_account` caches them under a

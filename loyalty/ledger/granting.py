@@ -13,7 +13,7 @@ from loyalty import earning
 from loyalty.ledger.books import booked_before
 from loyalty.ledger.members import Member, lock_member
 from retail import limits
-from retail.events import PointsEarned
+from retail.events import PointsEarned, SpendCounted
 from retail.kernel import outbox
 from retail.kernel.errors import Invalid
 from retail.kernel.hot import Hot
@@ -56,7 +56,8 @@ class Record:
 
 
 # The key is taken first: of two calls with one key the second finds nothing to do. The account is locked already, so
-# `netted` was worked out from what is owed.
+# `netted` was worked out from what is owed. Spend without points has no entries; the account is written all the same, so that
+# whoever waits for it looks again.
 _CREDIT = Hot(
     """
     WITH booked AS (
@@ -70,8 +71,8 @@ _CREDIT = Hot(
         FROM booked CROSS JOIN json_to_recordset(CAST(:grants AS json)) AS g (
             id uuid, position integer, points bigint, netted bigint, available_from timestamptz, expires_at timestamptz)
     ), sums AS (
-        SELECT customer_id, CAST(sum(points) AS bigint) AS points, CAST(sum(netted) AS bigint) AS netted
-        FROM granted GROUP BY customer_id
+        SELECT booked.customer_id, CAST(coalesce(sum(points), 0) AS bigint) AS points, CAST(coalesce(sum(netted), 0) AS bigint) AS netted
+        FROM booked LEFT JOIN granted ON true GROUP BY booked.customer_id
     ), moved AS (
         UPDATE points_account AS a SET available = a.available + sums.points - sums.netted, owed = a.owed - sums.netted
         FROM sums WHERE a.customer_id = sums.customer_id
@@ -81,7 +82,7 @@ _CREDIT = Hot(
         FROM granted
     ), entered AS (
         INSERT INTO points_entry (transaction_id, position, account, customer_id, lot_id, points)
-        SELECT :transaction_id, 1, :account, customer_id, CAST(NULL AS uuid), -points FROM sums
+        SELECT :transaction_id, 1, :account, customer_id, CAST(NULL AS uuid), -points FROM sums WHERE points > 0
         UNION ALL
         SELECT :transaction_id, 2, 'owed', customer_id, NULL, netted FROM sums WHERE netted > 0
         UNION ALL
@@ -128,29 +129,27 @@ def earn(
     member: Member | None = None,
     record: Record | None = None,
 ) -> int:
-    """Credit `points` (>= 0; zero does nothing): as `grants` say, or in one lot that lasts `earning.LOT_DAYS` from now.
+    """Credit `points` (>= 0): as `grants` say, or in one lot that lasts `earning.LOT_DAYS` from now.
 
     What the member owes is netted first, from the first grants; her account is opened when she has none; `PointsEarned` is
     published. `order_id` is None for points that no order earned (a welcome gift). `reasons`, when given, explain all of
-    the points, `record` is what previews will run on. `spend_minor` counts towards her tier. A blocked member earns all the same: the goods are hers. Two
-    statements; one with `member`, who is locked already. Returns the points earned, netted ones included; with a key used
-    before, what it earned then.
+    the points, `record` is what previews will run on. `spend_minor` (of an order) counts towards her tier, also without points:
+    then nothing else is booked, and `SpendCounted` is published; without either nothing happens. A blocked member earns all the
+    same: the goods are hers. Two statements; one with `member`, who is locked already and whose `owed` is of that moment: not to
+    be passed twice. Returns the points earned, netted ones included; with a key used before, what it earned then.
 
     Raises:
         NotFound: no such customer. TooManyPoints. KeyReused: the key belongs to another transaction.
     """
-    if points < 0:
-        raise ValueError("points to earn are zero or more")
-    if points == 0:
+    if points == 0 and spend_minor == 0:
         return 0
-    if reasons and sum(one.points for one in reasons) != points:
-        raise ValueError("the reasons do not explain all of the points")
+    made = lots_to_be(points=points, grants=grants, reasons=reasons, now=now)
     member = member or lock_member(session, customer_id=customer_id, now=now)
-    event = outbox.row_of(PointsEarned(customer_id=member.id, order_id=order_id, points=points), actor=actor, now=now)
+    event = earned_event(member, order_id=order_id, points=points, spend_minor=spend_minor)
     earned = _credit(
         session,
         member=member,
-        grants=grants or (Grant(points, now, now + timedelta(days=earning.LOT_DAYS)),),
+        grants=made,
         points=points,
         booking={
             "kind": "earn",
@@ -165,8 +164,8 @@ def earn(
             "now": now,
         },
         reasons=reasons,
-        event=event,
-        record=record,
+        event=outbox.row_of(event, actor=actor, now=now),
+        record=record if points else None,
     )
     if earned is None:
         earned = booked_before(session, key=key, kind="earn", order_id=order_id)
@@ -198,10 +197,12 @@ def give(
         raise ValueError("a gift is of one point or more")
     member = member or lock_member(session, customer_id=customer_id, now=now)
     member.require_active()
+    grant = Grant(points, now, expires_at or now + timedelta(days=earning.LOT_DAYS))
+    made = lots_to_be(points=points, grants=(grant,), reasons=(), now=now)
     given = _credit(
         session,
         member=Member(member.id, member.member_id, 0, member.state),
-        grants=(Grant(points, now, expires_at or now + timedelta(days=earning.LOT_DAYS)),),
+        grants=made,
         points=points,
         booking={
             "kind": "goodwill",
@@ -233,10 +234,6 @@ def _credit(
     record: Record | None = None,
 ) -> int | None:
     """Book it; None when the key was used before."""
-    if points > limits.POINTS_PER_EARNING:
-        raise TooManyPoints(f"At most {limits.POINTS_PER_EARNING:,} at once")
-    if sum(one.points for one in grants) != points or any(one.points <= 0 for one in grants):
-        raise ValueError("the grants do not add up to the points")
     told = event or {"id": None, "type": "", "data": "{}", "handlers": []}
     params = {
         **booking,
@@ -254,6 +251,40 @@ def _credit(
     }
     booked = _CREDIT.run(session, params).scalar_one_or_none()
     return None if booked is None else int(booked)
+
+
+def lots_to_be(*, points: int, grants: Sequence[Grant], reasons: Sequence[Reason], now: datetime) -> Sequence[Grant]:
+    """What is granted: `grants`, or one lot that lasts `earning.LOT_DAYS`; none of no points.
+
+    Raises:
+        TooManyPoints. ValueError: the caller's figures do not add up.
+    """
+    if points < 0:
+        raise ValueError("points to earn are zero or more")
+    if points > limits.POINTS_PER_EARNING:
+        raise TooManyPoints(f"At most {limits.POINTS_PER_EARNING:,} at once")
+    if reasons and sum(one.points for one in reasons) != points:
+        raise ValueError("the reasons do not explain all of the points")
+    if points and not grants:
+        return (Grant(points, now, now + timedelta(days=earning.LOT_DAYS)),)
+    if sum(one.points for one in grants) != points or any(one.points <= 0 for one in grants):
+        raise ValueError("the grants do not add up to the points")
+    return grants
+
+
+def earned_event(
+    member: Member, *, order_id: uuid.UUID | None, points: int, spend_minor: int
+) -> PointsEarned | SpendCounted:
+    """What is told of it.
+
+    Raises:
+        ValueError: spend without points that is no order's.
+    """
+    if points:
+        return PointsEarned(customer_id=member.id, order_id=order_id, points=points)
+    if order_id is None or spend_minor <= 0:
+        raise ValueError("spend is that of an order")
+    return SpendCounted(customer_id=member.id, order_id=order_id, spend_minor=spend_minor)
 
 
 def lots_of(grants: Sequence[Grant], owed: int) -> list[dict[str, Any]]:

@@ -5,16 +5,14 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from loyalty import earning
-from loyalty.ledger.granting import Grant, Reason, Record, lots_of
+from loyalty.ledger.granting import Grant, Reason, Record, earned_event, lots_of, lots_to_be
 from loyalty.ledger.members import ACTIVE, Member
-from retail.events import PointsEarned
 from retail.kernel import outbox
 from retail.kernel.ids import new_id
 
@@ -26,7 +24,7 @@ class Sold:
     """One order: points (>= 0) that it wants to spend and those that it earns, under `key`.
 
     `grants` are the lots it earns (none: one that lasts `earning.LOT_DAYS`), `reasons` explain all of them, `spend_minor`
-    counts towards the member's tier; `record` is what previews of rules run on.
+    counts towards the member's tier, also without points; `record` is what previews of rules run on.
     """
 
     customer_id: uuid.UUID
@@ -117,10 +115,16 @@ def settle_sold(
     the same call have left is spent by the later ones; points earned here are spent by none of them. Orders must be new (a
     key used before is refused by the database). `members` are the customers' accounts, locked by `lock_members` (take
     stock locks before).
+
+    Raises:
+        TooManyPoints: one earns more than anybody does. Nothing was changed.
     """
-    sold = [one for one in sold if one.spend or one.earn]
+    sold = [one for one in sold if one.spend or one.earn or one.spend_minor]
     if not sold:
         return {}
+    grants = {
+        one.order_id: lots_to_be(points=one.earn, grants=one.grants, reasons=one.reasons, now=now) for one in sold
+    }
     accounts = {member.id: member for member in members.values()}
     owed = {account: member.owed for account, member in accounts.items()}
     lots: dict[uuid.UUID, list[list[Any]]] = {}
@@ -133,8 +137,8 @@ def settle_sold(
     for one in sold:
         member = members[one.customer_id]
         burned[one.order_id] = books.spend(one, member, lots.get(member.id, []))
-        if one.earn:
-            owed[member.id] -= books.earn(one, member, owed[member.id])
+        if one.earn or one.spend_minor:
+            owed[member.id] -= books.earn(one, member, grants[one.order_id], owed[member.id])
     given: dict[str, Any] = {name: json.dumps(listed, default=str) for name, listed in books.rows.items()}
     session.execute(_WRITE, given | {"actor": actor, "now": now})
     return burned
@@ -170,11 +174,8 @@ class _Books:
         self._book(one, Member(member.id, None, 0, member.state), "burn", f"burn:{one.order_id}", burned)
         return points
 
-    def earn(self, one: Sold, member: Member, owed: int) -> int:
-        """Book its lots; returns what of them is netted."""
-        grants = one.grants or (Grant(one.earn, self.now, self.now + timedelta(days=earning.LOT_DAYS)),)
-        if sum(grant.points for grant in grants) != one.earn:
-            raise ValueError("the grants do not add up to the points")
+    def earn(self, one: Sold, member: Member, grants: Sequence[Grant], owed: int) -> int:
+        """Book its lots, or its spend alone; returns what of them is netted."""
         lots = lots_of(grants, owed)
         netted = sum(lot["netted"] for lot in lots)
         sides: list[_Side] = [("issued", None, -one.earn), ("owed", None, netted)]
@@ -186,10 +187,10 @@ class _Books:
             {"transaction_id": booked, "position": position, **asdict(reason)}
             for position, reason in enumerate(one.reasons, start=1)
         ]
-        if one.record is not None:
+        if one.record is not None and one.earn:
             whose_record = {"order_id": one.order_id, "customer_id": member.id, "points": one.earn}
             self.rows["records"].append(asdict(one.record) | whose_record)
-        event = PointsEarned(customer_id=member.id, order_id=one.order_id, points=one.earn)
+        event = earned_event(member, order_id=one.order_id, points=one.earn, spend_minor=one.spend_minor)
         self.rows["events"].append(dict(outbox.row_of(event, actor=self.actor, now=self.now)))
         return int(netted)
 

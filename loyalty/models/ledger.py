@@ -111,7 +111,8 @@ class PointsTransaction(Base):
     """Why entries exist: one per earn, hold, burn, release, refund, claw-back, expiry ... `key` makes each happen once.
 
     `customer_id` is whose history it is in; `member_id`, where it is not NULL, is the merged member through whom it came.
-    `spend_minor` (signed) is what it adds to her qualifying spend, in minor units of the shop's currency.
+    `spend_minor` (signed) is what it adds to her qualifying spend, in minor units of the shop's currency; what an order adds
+    without earning a point, or takes back without taking any, has no entries.
     """
 
     __tablename__ = "points_transaction"

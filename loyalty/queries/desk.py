@@ -69,8 +69,9 @@ _WHY = text(
     FROM (
         SELECT one.* FROM (SELECT id FROM customer WHERE id = :customer_id OR merged_into = :customer_id) AS mine
         CROSS JOIN LATERAL (
-            SELECT * FROM points_transaction
+            SELECT * FROM points_transaction AS booked
             WHERE customer_id = mine.id AND (CAST(:before AS bigint) IS NULL OR seq < CAST(:before AS bigint))
+              AND EXISTS (SELECT FROM points_entry WHERE transaction_id = booked.id)
             ORDER BY seq DESC LIMIT :limit
         ) AS one
         ORDER BY one.seq DESC LIMIT :limit
@@ -116,7 +117,8 @@ _WHY = text(
 
 
 def entries_why(session: Session, *, customer_id: UUID, before: int | None = None, limit: int) -> list[dict[str, Any]]:
-    """A member's points transactions, newest first, older than sequence `before`, each with why it exists. One statement.
+    """A member's points transactions, newest first, older than sequence `before`, each with why it exists; those that moved
+    none (spend alone) are left out. One statement.
 
     Beside what `entries_of` tells (without the sides): actor; the order's currency; `reasons`: what each rule's version gave, with the amount or units
     it `counted` and the rule's figures (None where no stored rule has that version: the program's own); `gift` reason and

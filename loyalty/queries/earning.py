@@ -34,7 +34,8 @@ _FACTS = """
 """
 _RULES = """(SELECT jsonb_agg(to_jsonb(r) ORDER BY r.code, r.version) FROM earning_rule AS r
     WHERE r.from_at <= {until} AND (r.to_at IS NULL OR r.to_at > {since}))"""
-_PROGRAM_CURRENCY = "coalesce((SELECT currency FROM tier_program), 'JPY')"
+_QUALIFYING = """coalesce((SELECT currency FROM tier_program), 'JPY') AS program_currency,
+    EXISTS (SELECT FROM tier_program WHERE basis = 'spend') AS by_spend"""
 _ONE = {"account": "locked.customer_id", "order": "CAST(:order_id AS uuid)", "at": "CAST(:at AS timestamptz)"}
 _FACTS_OF_ONE = _FACTS.format(**_ONE, tier=TIER_AT.format(customer="locked.customer_id", at=_ONE["at"]))
 # Run by whoever locks: a stale answer is asked for again (loyalty.ledger.books.run_fresh).
@@ -49,7 +50,7 @@ LOCKED_FACTS = Hot(
     )
     SELECT (EXISTS (SELECT FROM named) AND NOT EXISTS (SELECT FROM locked)) AS stale, locked.customer_id AS id,
            nullif(CAST(:customer_id AS uuid), locked.customer_id) AS member_id, locked.owed, locked.state, born.birth_month, born.birth_day,
-           {_RULES.format(until=_ONE["at"], since=_ONE["at"])} AS rules, {_PROGRAM_CURRENCY} AS program_currency,
+           {_RULES.format(until=_ONE["at"], since=_ONE["at"])} AS rules, {_QUALIFYING},
            {_FACTS_OF_ONE},
            (SELECT jsonb_agg(jsonb_build_array(sums.order_line_id, sums.rule_code, sums.points))
             FROM (SELECT reason.order_line_id, reason.rule_code, sum(reason.points) AS points
@@ -81,11 +82,24 @@ def standing_of(row: Any) -> Standing:
     return Standing(row.birth_month, row.birth_day, row.first_purchase, row.tier, row.earned_by_rule or {})
 
 
+@dataclass(frozen=True, slots=True)
+class Qualifying:
+    """What of an order counts towards tiers: its spend in `currency`; where they go `by_spend`, also when it earns nothing."""
+
+    currency: str
+    by_spend: bool
+
+
+def qualifying_of(row: Any) -> Qualifying:
+    """From a row with these columns."""
+    return Qualifying(row.program_currency, row.by_spend)
+
+
 _ASKED = {"account": "asked.account_id", "order": "asked.order_id", "at": "asked.placed_at"}
 _FACTS_OF_EACH = _FACTS.format(**_ASKED, tier=TIER_AT.format(customer="asked.account_id", at="asked.placed_at"))
 _OF_MANY = text(
     f"""
-    SELECT asked.order_id, a.birth_month, a.birth_day, {_PROGRAM_CURRENCY} AS program_currency,
+    SELECT asked.order_id, a.birth_month, a.birth_day, {_QUALIFYING},
            CASE WHEN row_number() OVER () = 1 THEN
                {_RULES.format(until="CAST(:until AS timestamptz)", since="CAST(:since AS timestamptz)")} END AS rules,
            {_FACTS_OF_EACH}
@@ -97,15 +111,15 @@ _OF_MANY = text(
 
 def standings(
     session: Session, *, asked: Sequence[tuple[UUID, UUID, datetime]], now: datetime
-) -> tuple[dict[UUID, Standing], list[dict[str, Any]], str]:
+) -> tuple[dict[UUID, Standing], list[dict[str, Any]], Qualifying]:
     """Of many new orders (id, locked account, when it was placed) at once: {order: standing}, all versions of rules that held
-    at any of these moments (as JSON), and the currency of the tiers. One statement."""
+    at any of these moments (as JSON), and what counts towards tiers. One statement."""
     moments = [at for _, _, at in asked]
     listed = [{"order_id": order, "account_id": account, "placed_at": at} for order, account, at in asked]
     given = {"asked": json.dumps(listed, default=str), "since": min(moments), "until": max(moments), "now": now}
     rows = session.execute(_OF_MANY, given).all()
     rules: list[dict[str, Any]] = next((row.rules for row in rows if row.rules), [])
-    return {row.order_id: standing_of(row) for row in rows}, rules, rows[0].program_currency
+    return {row.order_id: standing_of(row) for row in rows}, rules, qualifying_of(rows[0])
 
 
 # What an order earned by line and rule, with the rule's names; what of it was taken back; what of it waits, and until when.

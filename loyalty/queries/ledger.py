@@ -67,8 +67,9 @@ _ENTRIES = text(
     FROM customer AS c
     LEFT JOIN LATERAL (
         SELECT one.* FROM {FAMILY} AS member CROSS JOIN LATERAL (
-            SELECT * FROM points_transaction
+            SELECT * FROM points_transaction AS moved
             WHERE customer_id = member.id AND (CAST(:before AS bigint) IS NULL OR seq < CAST(:before AS bigint))
+              AND EXISTS (SELECT FROM points_entry WHERE transaction_id = moved.id)
             ORDER BY seq DESC LIMIT :limit
         ) AS one ORDER BY one.seq DESC LIMIT :limit
     ) AS t ON true
@@ -91,8 +92,8 @@ def entries_of(session: Session, *, customer_id: uuid.UUID, before: int | None, 
     sequence `before`. One statement.
 
     Each: id, seq, kind, order_id, reason, at; `points`, `held`, `owed` are what it changed on her balances; `entries`
-    are its sides ``{"account", "points", "lot_id"}``, which sum to zero. (Some of a refund may be another's: of lots that
-    went back to their member when a merge was undone.)
+    are its sides ``{"account", "points", "lot_id"}``, which sum to zero; what has none (spend alone) is left out. (Some of a
+    refund may be another's: of lots that went back to their member when a merge was undone.)
 
     Raises:
         NotFound: there is no such customer.

@@ -33,7 +33,8 @@ _OF_ORDER = text(
 _EARNED = text(
     """
     SELECT EXISTS (SELECT FROM points_transaction
-                   WHERE customer_id = ANY(CAST(:records AS uuid[])) AND kind = 'earn' AND order_id IS NOT NULL)
+                   WHERE customer_id = ANY(CAST(:records AS uuid[])) AND kind = 'earn' AND order_id IS NOT NULL
+                     AND EXISTS (SELECT FROM points_entry WHERE transaction_id = points_transaction.id))
     """
 )
 # From her who is to have brought upwards: whom she was brought by, and so on.
@@ -72,7 +73,7 @@ _ORDER = text(
            CAST(r.basket->>'day' AS date) AS day, booked.spend_minor, booked.points
     FROM (SELECT CAST(coalesce(sum(spend_minor), 0) AS bigint) AS spend_minor,
                  CAST(coalesce(-sum(e.points), 0) AS bigint) AS points
-          FROM points_transaction AS t JOIN points_entry AS e ON e.transaction_id = t.id AND e.account = 'issued'
+          FROM points_transaction AS t LEFT JOIN points_entry AS e ON e.transaction_id = t.id AND e.account = 'issued'
           WHERE t.order_id = :order_id AND t.kind IN ('earn', 'claw_back')) AS booked
     LEFT JOIN earning_record AS r ON r.order_id = :order_id
     """

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 _MEMBERS = text(
     """
-    SELECT e.customer_id,
+    SELECT a.customer_id,
            -coalesce(sum(e.points) FILTER (WHERE e.account = 'issued' AND t.kind = 'earn'), 0)::bigint AS earned,
            coalesce(sum(e.points) FILTER (WHERE e.account = 'burned' AND t.kind = 'burn'), 0)::bigint AS burned,
            -coalesce(sum(e.points) FILTER (WHERE e.account = 'burned' AND t.kind = 'refund'), 0)::bigint AS refunded,
@@ -19,9 +19,10 @@ _MEMBERS = text(
            coalesce(sum(e.points) FILTER (WHERE e.account = 'held'), 0)::bigint AS held,
            -coalesce(sum(e.points) FILTER (WHERE e.account = 'owed'), 0)::bigint AS owed,
            max(tier.tier_code) AS tier
-    FROM points_entry AS e JOIN points_transaction AS t ON t.id = e.transaction_id
-    LEFT JOIN member_tier AS tier ON tier.customer_id = e.customer_id
-    GROUP BY e.customer_id
+    FROM points_account AS a
+    LEFT JOIN points_entry AS e ON e.customer_id = a.customer_id LEFT JOIN points_transaction AS t ON t.id = e.transaction_id
+    LEFT JOIN member_tier AS tier ON tier.customer_id = a.customer_id
+    GROUP BY a.customer_id
     """
 )
 _LOTS = text(
@@ -34,9 +35,9 @@ _CONTRADICTIONS: Mapping[str, str] = {
     "all entries together come to": "SELECT coalesce(sum(points), 0) FROM points_entry",
     "transactions that do not sum to zero": """
         SELECT count(*) FROM (SELECT FROM points_entry GROUP BY transaction_id HAVING sum(points) <> 0) AS unbalanced""",
-    "transactions without entries": """
+    "transactions without entries or spend": """
         SELECT count(*) FROM points_transaction AS t
-        WHERE NOT EXISTS (SELECT FROM points_entry AS e WHERE e.transaction_id = t.id)""",
+        WHERE t.spend_minor = 0 AND NOT EXISTS (SELECT FROM points_entry AS e WHERE e.transaction_id = t.id)""",
     "balances that are not what their lots hold": """
         SELECT count(*) FROM points_account AS a WHERE a.available <> (
             SELECT coalesce(sum(remaining), 0) FROM points_lot AS lot WHERE lot.customer_id = a.customer_id)""",

@@ -144,7 +144,7 @@ _MEMBERS = Hot(
                    SELECT e.lot_id FROM points_entry AS e WHERE e.transaction_id = t.id AND e.lot_id IS NOT NULL
                    ORDER BY e.position LIMIT 1), t.id) AS source_id, t.kind, t.at, t.seq,
                CASE WHEN CAST(:basis AS text) = 'spend' THEN t.spend_minor
-                    ELSE (SELECT -sum(e.points) FROM points_entry AS e WHERE e.transaction_id = t.id AND e.account = 'issued')
+                    ELSE (SELECT coalesce(-sum(e.points), 0) FROM points_entry AS e WHERE e.transaction_id = t.id AND e.account = 'issued')
                END AS amount
         FROM whose JOIN points_transaction AS t ON coalesce(t.member_id, t.customer_id) = whose.member_id
         WHERE t.kind IN ('earn', 'claw_back') AND t.at > :after

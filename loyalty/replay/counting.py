@@ -119,7 +119,7 @@ class Count:
         member = self.member(customer)
         grants = self._earned(member, paid_minor, placed_at, day, now)
         points = sum(part for part, _, _ in grants)
-        if points:
+        if paid_minor > 0:  # counts towards her tier, also when it is too little for a point
             order = member.order(number)
             order.earned, order.earned_at, order.spend = points, now, paid_minor
             member.earned += points
@@ -165,14 +165,13 @@ class Count:
         order = member.order(number)
         spent = sum(part for _, part in order.taken)
         refunded = self._refund(member, order, spent * returned // whole - order.back) if spent else 0
-        due = order.earned * returned // whole - order.clawed
-        if due > 0:
-            order.clawed += due
-            order.clawed_spend = order.spend * returned // whole
-            member.clawed += due
-            self._take(member, number, due, now)
-            self._stand(member, now)
-        return refunded, max(0, due)
+        due = max(0, order.earned * returned // whole - order.clawed)
+        order.clawed += due
+        order.clawed_spend = order.spend * returned // whole  # also where it is worth no point
+        member.clawed += due
+        self._take(member, number, due, now)
+        self._stand(member, now)
+        return refunded, due
 
     def _refund(self, member: Member, order: Order, points: int) -> int:
         """Back to the lots they came from, those that run out first; what went back before is passed over."""

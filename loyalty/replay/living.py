@@ -219,7 +219,7 @@ class Life:
             actor=ACTOR,
             now=now,
         )
-        if earned:  # what the worker does a moment later
+        if sum(basket.eligible().values()):  # what the worker does a moment later
             tiers.evaluate(session, customer_ids=[customer_id], now=now, actor=ACTOR)
         return earned
 
@@ -264,8 +264,7 @@ class Life:
             actor=ACTOR,
             now=now,
         )
-        if clawed:
-            tiers.evaluate(session, customer_ids=[self.members[invoice.customer]], now=now, actor=ACTOR)
+        tiers.evaluate(session, customer_ids=[self.members[invoice.customer]], now=now, actor=ACTOR)
         counted = self.count.give_back(invoice.customer, sale.invoice.number, returned, whole, now)
         self._same(f"cancellation {invoice.number} refunded", refunded, counted[0])
         self._same(f"cancellation {invoice.number} clawed back", clawed, counted[1])

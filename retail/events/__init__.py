@@ -18,6 +18,7 @@ from retail.events.loyalty import (
     PointsTransferred,
     ReferralDecided,
     ReferralMade,
+    SpendCounted,
     TierChanged,
     TierProgramChanged,
 )
@@ -169,6 +170,7 @@ __all__ = [
     "ShortfallFilled",
     "ShortfallResolved",
     "SourcingPolicyChanged",
+    "SpendCounted",
     "StaffChanged",
     "StockAdjusted",
     "StockCountChanged",

@@ -29,6 +29,16 @@ class PointsClawedBack(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpendCounted(Event):
+    """What counts towards a member's tier changed without any points: `spend_minor` was bought or, below zero, came back."""
+
+    aggregate: ClassVar[str] = "order_id"
+    customer_id: uuid.UUID
+    order_id: uuid.UUID
+    spend_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointsExpiring(Event):
     """Points will run out on a day of the shop's zone (ISO date), unless they are spent before."""
 

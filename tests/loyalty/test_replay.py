@@ -199,6 +199,22 @@ def test_figures_worked_out_by_hand(file: Path, session: Session) -> None:
     assert_clean(session)
 
 
+def test_what_is_too_little_for_a_point_counts_towards_a_tier_and_comes_back(tmp_path: Path, session: Session) -> None:
+    small = tmp_path / "small.csv"
+    lines = (
+        ("530001", "POT", 1, "2011-01-05 10:00", "499.50", ANN),
+        ("530002", "PIN", 1, "2011-01-06 10:00", "0.50", ANN),  # silver
+        ("C530003", "PIN", -1, "2011-01-07 10:00", "0.50", ANN),  # and two weeks later none
+        ("530004", "PIN", 1, "2011-01-08 10:00", "0.50", BEA),  # one who never had a point
+        ("530005", "PIN", 1, "2011-02-08 10:00", "0.50", BEA),
+    )
+    small.write_text("\n".join([",".join(COLUMNS), *(row(*line) for line in lines), ""]))
+    account = run(small)
+    assert account.faults == []
+    assert (account.happened["tier rises"], account.happened["tier falls"]) == (1, 1)
+    assert_clean(session)
+
+
 def test_points_pay_are_released_come_back_and_run_out(
     busy: Path, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,7 @@ def spent(
     points: int = 1,
     member_id: UUID | None = None,
 ) -> UUID:
-    """An earning as the ledger books it (negative: a claw-back); returns the order."""
+    """An earning as the ledger books it (negative: a claw-back; without points: no entries); returns the order."""
     order_id = order_id or new_id()
     row = {"id": new_id(), "customer_id": customer_id, "member_id": member_id, "order_id": order_id, "minor": minor}
     row |= {"kind": "earn" if minor >= 0 else "claw_back", "at": at, "sign": 1 if minor >= 0 else -1, "points": points}
@@ -56,15 +56,16 @@ def spent(
         ),
         row,
     )
-    session.execute(
-        text(
-            """
-            INSERT INTO points_entry (transaction_id, position, account, customer_id, points)
-            VALUES (:id, 1, 'issued', :customer_id, -:sign * :points), (:id, 2, 'owed', :customer_id, :sign * :points)
-            """
-        ),
-        row,
-    )
+    if points:
+        session.execute(
+            text(
+                """
+                INSERT INTO points_entry (transaction_id, position, account, customer_id, points)
+                VALUES (:id, 1, 'issued', :customer_id, -:sign * :points), (:id, 2, 'owed', :customer_id, :sign * :points)
+                """
+            ),
+            row,
+        )
     return order_id
 
 

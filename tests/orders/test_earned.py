@@ -9,12 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from loyalty import queries
-from retail.kernel import clock, db
+from retail.kernel import clock, db, outbox
 from tests.factories import customer
 from tests.factories.currencies import channel
 from tests.factories.orders import Shop, account, pickup_body, ready_pickup, shop
 from tests.loyalty.ledger_facts import assert_clean
 from tests.loyalty.rule_book import change_rule, make_rule, reasons, records
+from tests.loyalty.tier_facts import program, standing
 from tests.orders import test_till_upload as uploads
 from tests.orders.test_parting import units
 from tests.orders.test_place_at_till import sale, till
@@ -324,6 +325,38 @@ def test_what_a_guest_gave_back_does_not_earn_late(session: Session, api: Api, m
     claim(api, owner, "a")
     assert account(session, owner) == (18, 0, 0)
     assert_clean(session)
+
+
+def test_what_is_too_little_for_a_point_counts_late_too_less_what_came_back(
+    session: Session, api: Api, made: Shop
+) -> None:
+    program(session)
+    make_rule(session, "base", "amount", points=1, per_minor=10_000)
+    order = guest_order(api, made, quantity=2)
+    collect(api, made, ready_pickup(api, made, order))
+    session.execute(text("UPDATE order_line SET refunded_quantity = 1 WHERE order_id = :id"), {"id": order["id"]})
+    owner = customer(session, email="guest@example.com")
+    claim(api, owner, "a")
+    spent = session.execute(text("SELECT kind, spend_minor FROM points_transaction ORDER BY seq")).all()
+    assert [tuple(row) for row in spent] == [("earn", 3600), ("claw_back", -1800)]
+    outbox.drain()
+    assert standing(session, owner.id) == ("silver", clock.now(), None, clock.now() + 365 * DAY)
+    assert api(owner).get("/me/points").json["available"] == 0
+    assert_clean(session)
+
+
+def test_a_sale_too_small_for_a_point_costs_what_a_sale_costs(session: Session, api: Api, made: Shop) -> None:
+    program(session)
+    make_rule(session, "base", "amount", points=1, per_minor=10_000)
+    seller, body = api(till(session, made)), sale(made)
+    seller.post("/orders", key="warm", json=body)
+    counts = []
+    for key, told in (("guest", {}), ("member", {"customer_id": str(made.customer.id)})):
+        with db.counting() as count:
+            assert seller.post("/orders", key=key, json=body | told).status_code == 201
+        counts.append(count.statements)
+    assert counts[1] - counts[0] == 1 + 2  # who she is; lock and judge, book
+    assert session.execute(text("SELECT spend_minor FROM points_transaction")).scalars().all() == [1800]
 
 
 def test_history_and_what_was_not_handed_over_do_not_earn_late(session: Session, api: Api, made: Shop) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from loyalty import ledger
 from loyalty.earning.crediting import earn_order
 from loyalty.earning.facts import Basket, Line
 from orders import claims
@@ -19,6 +20,7 @@ from tests import factories
 from tests.factories.orders import account, pickup_body, ready_pickup, shop
 from tests.loyalty.ledger_facts import assert_clean
 from tests.loyalty.rule_book import make_rule, reasons
+from tests.loyalty.tier_facts import program
 from tests.races.interleaving import Other, together
 
 pytestmark = pytest.mark.committed
@@ -81,6 +83,63 @@ def test_one_order_told_twice_at_once_earns_once(session: Session) -> None:
     work = earning(who.id, order_id)
     assert sorted(together([work, work])) == [0, 10]
     assert account(session, who) == (10, 0, 0)
+    assert_clean(session)
+
+
+def parts_of_an_order(customer_id: UUID, order_id: UUID) -> Callable[[int], Callable[[Session], int]]:
+    """Ten units of 9 yen, of which so many are hers by now: too little for a point."""
+    moment, line = clock.now(), Line(new_id(), "TEA", "", 10, 90)
+    basket = Basket(order_id, "JPY", "web", None, moment, moment.date(), (line,))
+
+    def part(units: int) -> Callable[[Session], int]:
+        return lambda inside: earn_order(
+            inside, customer_id=customer_id, basket=basket, units_before={}, units_after={line.id: units},
+            key=f"earn:{units}", reason="test", actor="system", now=clock.now(),
+        )  # fmt: skip
+
+    return part
+
+
+def spend(session: Session) -> list[int]:
+    return list(session.execute(text("SELECT spend_minor FROM points_transaction ORDER BY seq")).scalars())
+
+
+def test_of_two_parts_at_once_that_earn_nothing_the_second_counts_the_rest(session: Session) -> None:
+    program(session)
+    part = parts_of_an_order(factories.customer(session).id, new_id())
+    with db.transaction() as first:
+        assert part(4)(first) == 0
+        other = Other(part(10))
+        assert other.waits()
+    assert other.result() == 0
+    assert spend(session) == [36, 54]
+    assert_clean(session)
+
+
+def test_of_two_returns_at_once_of_what_earned_nothing_the_second_takes_the_rest(session: Session) -> None:
+    program(session)
+    order_id = new_id()
+    part = parts_of_an_order(factories.customer(session).id, order_id)
+    with db.transaction() as inside:
+        part(10)(inside)
+
+    def back(units: int) -> Callable[[Session], int]:
+        return lambda inside: ledger.claw_back(
+            inside,
+            order_id=order_id,
+            numerator=units,
+            denominator=10,
+            key=f"b:{units}",
+            actor="system",
+            now=clock.now(),
+        )
+
+    with db.transaction() as first:
+        assert back(4)(first) == 0
+        other = Other(back(10))
+        assert other.waits()
+    assert other.result() == 0
+    assert spend(session) == [90, -36, -54]
     assert_clean(session)
 
 
