@@ -20,7 +20,7 @@ from tests import factories
 from tests.factories.orders import account, pickup_body, ready_pickup, shop
 from tests.loyalty.ledger_facts import assert_clean
 from tests.loyalty.rule_book import make_rule, reasons
-from tests.loyalty.tier_facts import program
+from tests.loyalty.tier_facts import member, program
 from tests.races.interleaving import Other, together
 
 pytestmark = pytest.mark.committed
@@ -106,7 +106,7 @@ def spend(session: Session) -> list[int]:
 
 def test_of_two_parts_at_once_that_earn_nothing_the_second_counts_the_rest(session: Session) -> None:
     program(session)
-    part = parts_of_an_order(factories.customer(session).id, new_id())
+    part = parts_of_an_order(member(session, clock.now()), new_id())
     with db.transaction() as first:
         assert part(4)(first) == 0
         other = Other(part(10))
