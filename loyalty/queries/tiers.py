@@ -116,7 +116,7 @@ class MemberFacts:
     """Where a member stands, and what she bought within the window.
 
     Attributes:
-        figure: qualifying spend or points. falls_with: when that was earned with whose leaving the figure falls below the best
+        figure: qualifying spend or points. falls_with: a moment of the step with whose leaving the figure falls below the best
             threshold that it reaches; None where it reaches none.
     """
 
@@ -129,10 +129,11 @@ class MemberFacts:
     falls_with: datetime | None
 
 
-# An order counts for what it earned within the window less all that came back, never for less than nothing: so a return does
-# not outlast its purchase; what no order earned is taken back by its lot. `counts` is what its order loses when this
-# earning, the earliest still there, leaves the window. There is no upper end: what is booked counts, though the clock that
-# wrote it be a moment ahead of the one that asks.
+# An order counts for what it earned within the window less all that came back of it within the window, never for less than
+# nothing; what no order earned is taken back by its lot. Rows leave the window in steps: each moment by itself when it rolls,
+# a year at a time by the calendar. `counts` is by how much the order's figure falls (or, when a return leaves, rises) with a
+# step, all earlier ones being gone. There is no upper end: what is booked counts, though the clock that wrote it be a moment
+# ahead of the one that asks.
 _MEMBERS = Hot(
     """
     WITH whose AS (
@@ -142,21 +143,21 @@ _MEMBERS = Hot(
     ), booked AS (
         SELECT whose.id, coalesce(t.order_id, (
                    SELECT e.lot_id FROM points_entry AS e WHERE e.transaction_id = t.id AND e.lot_id IS NOT NULL
-                   ORDER BY e.position LIMIT 1), t.id) AS source_id, t.kind, t.at, t.seq,
+                   ORDER BY e.position LIMIT 1), t.id) AS source_id, t.at,
+               CASE WHEN CAST(:year_zone AS text) IS NULL THEN t.at AT TIME ZONE 'UTC'
+                    ELSE date_trunc('year', t.at AT TIME ZONE CAST(:year_zone AS text)) END AS step,
                CASE WHEN CAST(:basis AS text) = 'spend' THEN t.spend_minor
                     ELSE (SELECT coalesce(-sum(e.points), 0) FROM points_entry AS e WHERE e.transaction_id = t.id AND e.account = 'issued')
                END AS amount
         FROM whose JOIN points_transaction AS t ON coalesce(t.member_id, t.customer_id) = whose.member_id
         WHERE t.kind IN ('earn', 'claw_back') AND t.at > :after
-    ), kept AS (
-        SELECT id, kind, at, seq, amount, sum(amount) OVER (
-                   PARTITION BY id, source_id ORDER BY kind = 'earn', at DESC, seq DESC ROWS UNBOUNDED PRECEDING) AS left_over
-        FROM booked
+    ), steps AS (
+        SELECT id, source_id, step, min(at) AS at, sum(amount) AS amount,
+               sum(sum(amount)) OVER (PARTITION BY id, source_id ORDER BY step DESC) AS left_over
+        FROM booked GROUP BY id, source_id, step
     ), counted AS (
-        SELECT id, at, counts, sum(counts) OVER (PARTITION BY id) AS figure,
-               sum(counts) OVER (PARTITION BY id ORDER BY at, seq ROWS UNBOUNDED PRECEDING) AS leaving
-        FROM (SELECT id, at, seq, greatest(0, left_over) - greatest(0, left_over - amount) AS counts
-              FROM kept WHERE kind = 'earn') AS earned
+        SELECT id, at, sum(counts) OVER (PARTITION BY id) AS figure, sum(counts) OVER (PARTITION BY id ORDER BY step) AS leaving
+        FROM (SELECT id, at, step, greatest(0, left_over) - greatest(0, left_over - amount) AS counts FROM steps) AS each
     ), summed AS (
         SELECT id, CAST(max(figure) AS bigint) AS figure, min(at) FILTER (WHERE figure - leaving < (
                    SELECT max(threshold) FROM unnest(CAST(:thresholds AS bigint[])) AS threshold WHERE threshold <= figure
@@ -179,11 +180,12 @@ def members(
     customer_ids: Sequence[UUID],
     basis: str,
     after: datetime,
+    year_zone: str | None,
     thresholds: Sequence[int],
 ) -> list[MemberFacts]:
     """These members (nobody's tombstones) by their ids, with what they and those merged into them earned after `after`, less
-    what came back of it; one statement."""
-    given = {"customer_ids": list(customer_ids), "basis": basis, "after": after}
+    what came back of it; one statement. `year_zone`: whose calendar years the window goes by; None: it rolls."""
+    given = {"customer_ids": list(customer_ids), "basis": basis, "after": after, "year_zone": year_zone}
     rows = _MEMBERS.run(session, given | {"thresholds": list(thresholds)})
     return [MemberFacts(*row) for row in rows]
 

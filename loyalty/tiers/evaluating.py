@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from loyalty.queries import tiers as queries
 from loyalty.queries.tiers import MemberFacts
-from loyalty.tiers.standing import Program, Standing, Tier, decide, explained, held
+from loyalty.tiers.standing import ROLLING, Program, Standing, Tier, decide, explained, held
 from retail.events import TierChanged
 from retail.kernel import outbox
 from retail.kernel.hot import Hot
@@ -91,6 +91,7 @@ def facts_of(session: Session, *, program: Program, customer_ids: Sequence[UUID]
         customer_ids=customer_ids,
         basis=program.basis,
         after=program.counts_after(now),
+        year_zone=None if program.window == ROLLING else program.zone,
         thresholds=[tier.threshold for tier in program.active],
     )
 

@@ -241,7 +241,7 @@ def test_where_tiers_go_by_points_since_it_is_worth_none(session: Session, who: 
     assert booked(session) == [("earn", 75, 0), ("earn", 75, 2), ("claw_back", -15, 0)]
 
     def figure(basis: str) -> int:
-        asked = {"customer_ids": [who], "basis": basis, "after": now - DAY, "thresholds": [1]}
+        asked = {"customer_ids": [who], "basis": basis, "after": now - DAY, "year_zone": None, "thresholds": [1]}
         [found] = tier_queries.members(session, **asked)
         return found.figure
 

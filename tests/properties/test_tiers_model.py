@@ -36,10 +36,10 @@ PROGRAMS = st.fixed_dictionaries(
         "basis": st.sampled_from(["spend", "points"]),
     }
 )
-# (what, which of four orders, how much, days that pass before it, ticks that pass or come back)
+# (what: small is worth no point; which of four orders, how much, days that pass before it, ticks that pass or come back)
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["buy", "return", "wait", "late"]),
+        st.sampled_from(["buy", "small", "return", "small return", "wait", "late"]),
         st.integers(0, 3),
         st.integers(1, 400),
         st.sampled_from([0, 1, 29, 30, 31, 60, 180, 365]),
@@ -128,6 +128,21 @@ def check(session: Session, who: UUID, model: Model, now: datetime) -> None:
     },
     steps=[("buy", 0, 100, 0, timedelta(0)), ("buy", 0, 100, 0, -TICK)],
 )
+@example(  # a return leaves with its year, while what was bought of the same order after it stays
+    facts={
+        "window": "calendar",
+        "window_days": 1,
+        "grace_days": 0,
+        "soft_landing": False,
+        "zone": "Asia/Tokyo",
+        "basis": "spend",
+    },
+    steps=[
+        ("buy", 0, 10, 180, timedelta(0)),
+        ("return", 0, 1, 1, timedelta(0)),
+        ("buy", 0, 100, 365, timedelta(0)),
+    ],
+)
 def test_evaluating_agrees_with_the_model(database: sa.Connection, facts: dict[str, Any], steps: list[Any]) -> None:
     savepoint = database.begin_nested()
     with Session(database, join_transaction_mode="create_savepoint") as session:
@@ -138,12 +153,13 @@ def test_evaluating_agrees_with_the_model(database: sa.Connection, facts: dict[s
             now += days * DAY + ticks
             at = now - 40 * DAY if what == "late" else now
             bought = sum(-sold if back else sold for number, back, when, sold in model.rows if number == order)
-            if what == "return":
+            back, small = "return" in what, "small" in what
+            if back:
                 amount = min(amount, bought)
             if what != "wait" and amount > 0:
-                back = what == "return"
-                spent(session, who, -amount if back else amount, at, orders[order], points=amount)
-                model.rows.append((order, back, at, amount))
+                spent(session, who, -amount if back else amount, at, orders[order], points=0 if small else amount)
+                if not small or facts["basis"] == "spend":
+                    model.rows.append((order, back, at, amount))
             check(session, who, model, now)
         # and what the job does from then on, each time at the moment that was announced
         while (found := standing(session, who)) is not None:
