@@ -50,6 +50,7 @@ def people(url: str) -> None:
         "stores.read",
         "stock.read",
         "carts.write",
+        "points.spend_for",
         "orders.place",
         "orders.read",
         "customers.read",

@@ -12,6 +12,7 @@ What is known of her, and how surely, decides what she may do and what the till 
 An observed number may earn, since that is what a member who enrolled at a till has: to earn for the wrong person gives her
 a present and takes nothing from anybody. It shows no balance, because a typing error would show a stranger's. A masked name
 lets staff check what the customer says without telling her. Blocked members earn, and spend nothing.
+Who may spend comes with a proof (`spend_proofs`), which placing asks for.
 """
 
 import unicodedata
@@ -21,11 +22,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from loyalty import cards
+from loyalty import cards, spend_proofs
 from loyalty.queries import members as queries
 from retail import customers
 from retail import queries as retail_queries
 from retail.kernel import config, ean13
+from retail.kernel.auth import Principal
 from retail.kernel.errors import Invalid, NotFound
 
 PRESENT = "present"
@@ -45,7 +47,7 @@ class CardMisread(Invalid):
     code, title = "card_misread", "The check digit of this card number is wrong: one of its digits was misread"
 
 
-def by_token(session: Session, *, token: str, now: datetime) -> dict[str, Any]:
+def by_token(session: Session, *, token: str, caller: Principal, now: datetime) -> dict[str, Any]:
     """The member who shows this token, which is used up with that (MemberSchema).
 
     Raises:
@@ -53,10 +55,10 @@ def by_token(session: Session, *, token: str, now: datetime) -> dict[str, Any]:
     """
     shown = cards.use_token(session, token=token, now=now)
     survivor_id = customers.key_of(session, customer=str(shown))
-    return _answer(session, survivor_id, PRESENT, now, spends=True)
+    return _answer(session, survivor_id, PRESENT, caller, now, spends=True)
 
 
-def by_identity(session: Session, *, kind: str, value: str, now: datetime) -> dict[str, Any]:
+def by_identity(session: Session, *, kind: str, value: str, caller: Principal, now: datetime) -> dict[str, Any]:
     """The member whom a card's number, a phone number or an email names (MemberSchema).
 
     Raises:
@@ -70,7 +72,7 @@ def by_identity(session: Session, *, kind: str, value: str, now: datetime) -> di
         raise MemberUnknown
     customer_id, assurance = known
     proven = customers.RANK[assurance] >= customers.PROVEN
-    return _answer(session, customer_id, assurance, now, spends=proven and kind == cards.KIND)
+    return _answer(session, customer_id, assurance, caller, now, spends=proven and kind == cards.KIND)
 
 
 def masked(name: str) -> str:
@@ -87,10 +89,13 @@ def refuse_misread(number: str) -> None:
         raise CardMisread(errors=[{"field": cards.KIND, "code": CardMisread.code, "detail": CardMisread.title}])
 
 
-def _answer(session: Session, customer_id: UUID, assurance: str, now: datetime, *, spends: bool) -> dict[str, Any]:
+def _answer(
+    session: Session, customer_id: UUID, assurance: str, caller: Principal, now: datetime, *, spends: bool
+) -> dict[str, Any]:
     facts = queries.member(session, customer_id=customer_id, now=now)
     present = assurance == PRESENT
     open_to_see = present or customers.RANK[assurance] >= customers.PROVEN
+    may_spend = spends and facts.state == "active"
     tier = {"code": facts.tier_code, "name": facts.tier_name, "name_ja": facts.tier_name_ja}
     return {
         "customer_id": facts.customer_id,
@@ -102,5 +107,6 @@ def _answer(session: Session, customer_id: UUID, assurance: str, now: datetime, 
         "tier": tier if open_to_see and facts.tier_code is not None else None,
         "points": facts.points if open_to_see else None,
         "may_earn": True,
-        "may_spend": spends and facts.state == "active",
+        "may_spend": may_spend,
+        "spend_proof": spend_proofs.issue(facts.customer_id, caller=caller, now=now) if may_spend else None,
     }

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from inventory import reservations
-from loyalty import ledger
+from loyalty import ledger, spend_proofs
 from orders import earned, gift_cards, order_answer, order_writer, planning, pricing, queries, shipping_fees, splitting
 from orders.confirmation import confirm, fail
 from orders.drafts import CARRY_OUT, PICKUP, SHIP, Draft
@@ -100,6 +100,7 @@ def place(
     payments: Sequence[Mapping[str, Any]] = (),
     gift_card_numbers: Sequence[str] = (),
     points_to_spend: int | None = None,
+    points_proof: str | None = None,
     coupon_codes: Sequence[str] | None = None,
     customer_id: UUID | None = None,
     contact: Mapping[str, str | None] | None = None,
@@ -120,11 +121,12 @@ def place(
         coupon_codes: in any spelling; those that do not count are told, with the reason, and the order is placed all the same.
         gift_card_numbers: used in their order after points, as far as they go.
         contact: name, email, phone of a guest, or in the place of the customer's own. till: whose open drawer takes the cash.
+        points_proof: of the look-up, where somebody else spends her points (`spend_proofs.require`).
 
     Returns: the order in the shape of OrderSchema (what `queries.order_dict` would say).
 
     Raises:
-        NotFound: another's cart or customer, or another store's till.
+        NotFound: another's cart or customer, or another store's till. PointsProofRequired, -Invalid, -Expired.
         CartEmpty, NotForSale, NoPickupHere, NotSentThere, NoSuchSlot, Invalid: it cannot be sold; `errors` names all.
         OutOfStock, SplitNotWorth, SlotFull, InsufficientPoints, CouponUsedUp, CartChanged, DrawerClosed: not now; nothing was taken.
     """
@@ -133,7 +135,7 @@ def place(
     said |= {"points": points_to_spend, "coupon_codes": coupon_codes, "customer_id": customer_id}
     wish = replace(wish, **{name: value for name, value in said.items() if value is not None})
     place_ = _location(session, wish, caller)
-    customer = customer_for(session, customer_id=wish.customer_id, caller=caller)
+    customer = _customer(session, wish, points_proof, caller=caller, now=now)
     named = contact_of(customer, contact, needed=wish.method != CARRY_OUT)
     shopper = Shopper(customer.id if customer else None, *named[1:])
     priced = _price(session, wish, place_, shopper, now)
@@ -142,8 +144,7 @@ def place(
 
     how = Take(wish.cart_id, caller.actor, now, slot_at)
     draft = planning.take(session, draft=draft, place=place_, split=wish.split, how=how)
-    if draft.points:
-        _take_points(session, draft, actor=caller.actor, now=now)
+    _take_points(session, draft, actor=caller.actor, now=now)
     if not order_writer.write(session, draft=draft, actor=caller.actor, now=now):
         raise CartChanged
     coupons.take(session, codes=priced.coupon_codes, order_id=draft.order_id, shopper=shopper, now=now)
@@ -156,7 +157,9 @@ def place(
 
 
 def _take_points(session: Session, draft: Draft, *, actor: str, now: datetime) -> None:
-    """Put the points aside; at the till they are spent at once."""
+    """Put the points aside, if there are any; at the till they are spent at once."""
+    if not draft.points:
+        return
     take = ledger.spend if draft.at_till else ledger.hold
     take(session, customer_id=draft.holder, order_id=draft.order_id, points=draft.points, actor=actor, now=now)
 
@@ -185,6 +188,16 @@ def _from_lines(lines: Sequence[Item], caller: Principal) -> _Wish:
     if not lines:
         raise CartEmpty
     return _Wish(channel_of(caller), tuple(lines), PICKUP, None, None, 0)
+
+
+def _customer(
+    session: Session, wish: _Wish, points_proof: str | None, *, caller: Principal, now: datetime
+) -> CustomerFacts | None:
+    """For whom it is, if the caller may spend the points that it asks for."""
+    customer = customer_for(session, customer_id=wish.customer_id, caller=caller)
+    if customer is not None and wish.points > 0:
+        spend_proofs.require(session, customer_id=customer.id, proof=points_proof, caller=caller, now=now)
+    return customer
 
 
 def _location(session: Session, wish: _Wish, caller: Principal) -> LocationFacts | None:

@@ -40,6 +40,7 @@ PERMISSIONS = frozenset(
         "points.read",
         "points.report",
         "points.rules",
+        "points.spend_for",
         "returns.approve",
         "returns.policy",
         "returns.work",
@@ -56,6 +57,8 @@ CUSTOMER_PERMISSIONS = frozenset(
 )
 # points.report is what all members' points come to; it is no store's business.
 # members.work is looking members up and enrolling them; points.give gives goodwill within one's cap, points.approve above it.
+# points.spend_for spends a member's points without the proof of a look-up: staff who identify her by their own procedure, and
+# storefronts, which place for who is logged in with them. Never a till: before it stands somebody who can show her card.
 # stock.work is what everybody in a store does (receive, ship and take in transfers, enter counts, set damaged goods aside);
 # stock.write also changes numbers, limits and rules; stock.approve lets a large difference of a count through.
 GRANTABLE = PERMISSIONS - {"me"}  # `me` is what only a customer has
@@ -88,6 +91,7 @@ _AGENT = (
         "orders.change",
         "orders.refund",
         "points.give",
+        "points.spend_for",
         "returns.approve",
         "support.read",
         "support.write",

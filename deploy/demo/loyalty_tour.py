@@ -79,7 +79,7 @@ class _Loyalty(Story):
         return int(found["available"])
 
     def buy(self, *lines: tuple[str, int], points: int = 0) -> dict[str, Any]:
-        """A sale at the till in Kyoto."""
+        """A sale at the till in Kyoto; her points are spent with the proof that her card was looked up there."""
         body = {
             "method": "carry_out",
             "location": STORE,
@@ -88,6 +88,9 @@ class _Loyalty(Story):
             "points_to_spend": points,
             "payment": {"method": "cash"},
         }
+        if points:
+            by_card = self.till.ask("POST", "/members/lookup", json={"card": self.member["card_number"]})
+            body["points_proof"] = by_card["spend_proof"]
         made: dict[str, Any] = self.till.ask("POST", "/orders", json=body, expect=201)
         return made
 

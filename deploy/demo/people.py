@@ -78,7 +78,15 @@ STAFF = (
     Colleague("analyst", "長谷川 翠", "analyst"),
     Colleague("admin", "Alex Hara", "admin", locale="en"),
 )
-_SHOPPING = ("catalog.read", "stores.read", "stock.read", "carts.write", "orders.place", "auth.customers")
+_SHOPPING = (
+    "catalog.read",
+    "stores.read",
+    "stock.read",
+    "carts.write",
+    "orders.place",
+    "auth.customers",
+    "points.spend_for",
+)
 _SELLING = ("catalog.read", "stores.read", "stock.read", "carts.write", "orders.place", "till.sell", "members.work")
 CLIENTS = (
     Client("web storefront", "web", _SHOPPING),

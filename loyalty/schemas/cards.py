@@ -71,3 +71,10 @@ class MemberSchema(ma.Schema):
     )
     may_earn = ma.fields.Boolean(required=True)
     may_spend = ma.fields.Boolean(required=True)
+    spend_proof = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Given when she may spend: `points_proof` of the order that this caller places for her"
+        },
+    )

@@ -1,5 +1,6 @@
 """The till: its drawer is opened with a count, goods are scanned and sold, the drawer is closed. The API with templates."""
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ EXPLANATIONS = {
     "cart_closed": N_("This sale is over. Begin a new one."),
     "cart_changed": N_("This sale is over, or was changed elsewhere."),
     "cart_empty": N_("Scan something first."),
+    "points_proof_required": N_("Find the customer by her card first: a phone number spends no points."),
+    "points_proof_invalid": N_("Find the customer by her card again: this was for somebody else."),
+    "points_proof_expired": N_("Find the customer by her card again: the last time was too long ago."),
 }
 MENU = [NavItem(N_("Till"), HERE, "till.sell", N_("Sell at the till; open, count and close its drawer"))]
 pages = PageBlueprint(
@@ -80,6 +84,7 @@ def sale(session: Session, call: Call, till: str) -> Any:
         drawer=drawer,
         cart=cart,
         customer=None if customer is None else customer.name,
+        proof=_proof(request.values),
         tenders=TENDERS,
         notice=_notice(),
     )
@@ -155,7 +160,7 @@ def scan(session: Session, call: Call, form: dict[str, str], till: str) -> str:
         caller=call.principal,
         now=call.now,
     )
-    return _here(till, cart)
+    return _here(till, cart, _proof(form))
 
 
 @pages.form("/<string:till>/lines/<uuid:line_id>/removal", permission="till.sell", again=sale)
@@ -163,15 +168,16 @@ def remove(session: Session, call: Call, form: dict[str, str], till: str, line_i
     """Take a line out again."""
     of(session, code=till, caller=call.principal)
     on: dict[str, Any] = {"cart_id": _the_cart(form), "version": number("version", form.get("version", ""))}
-    return _here(till, carts.remove_line(session, line_id=line_id, **on, caller=call.principal, now=call.now))
+    cart = carts.remove_line(session, line_id=line_id, **on, caller=call.principal, now=call.now)
+    return _here(till, cart, _proof(form))
 
 
 @pages.form("/<string:till>/customer", permission="till.sell", again=sale)
 def name_customer(session: Session, call: Call, form: dict[str, str], till: str) -> str:
-    """Say whose purchase it is."""
+    """Say whose purchase it is. Found by her card she may spend points: the proof goes along until the sale is over."""
     facts = of(session, code=till, caller=call.principal)
     given: dict[str, Any] = {"cart_id": _the_cart(form), "typed": form.get("customer", "")}
-    return _here(till, selling.sell_to(session, till=facts, **given, caller=call.principal, now=call.now))
+    return _here(till, *selling.sell_to(session, till=facts, **given, caller=call.principal, now=call.now))
 
 
 @pages.form("/<string:till>/abandonment", permission="till.sell", again=sale)
@@ -199,6 +205,7 @@ def sell(session: Session, call: Call, form: dict[str, str], till: str) -> str:
         tender=tender,
         received_minor=received,
         points=number("points", form.get("points", "")),
+        points_proof=_proof(form),
         gift_cards=[form["gift_card"]] if form.get("gift_card") else [],
         caller=call.principal,
         now=call.now,
@@ -207,8 +214,14 @@ def sell(session: Session, call: Call, form: dict[str, str], till: str) -> str:
     return target if received is None else f"{target}?{urlencode({'received': received})}"
 
 
-def _here(till: str, cart: dict[str, Any]) -> str:
-    return f"{HERE}/{till}?{urlencode({'cart': cart['id']})}"
+def _here(till: str, cart: dict[str, Any], proof: str | None) -> str:
+    return f"{HERE}/{till}?{urlencode({'cart': cart['id']} | ({'proof': proof} if proof else {}))}"
+
+
+def _proof(values: Mapping[str, str]) -> str | None:
+    """What the look-up of the customer gave; whether it counts is found out when her points are spent."""
+    typed = values.get("proof", "")
+    return typed if 0 < len(typed) <= limits.SPEND_PROOF_CHARACTERS else None
 
 
 def _cart(typed: str) -> UUID | None:

@@ -39,6 +39,9 @@ def place_order(call: Call, claim: Claim, answer: Answer, body: dict[str, Any]) 
     taken or nothing: `out_of_stock` names every short line and where its SKU is available. A card is authorized before
     the answer; `card_declined` gives stock and points back; with `requires_action` the order is `pending_payment` and
     the payment carries a `client_secret` for the provider's own page.
+
+    A till or a store's staff spend a member's points with the `spend_proof` of their own look-up of her (403 `points_proof_required`,
+    `points_proof_invalid`, `points_proof_expired`: nothing was taken). A repeat with the same key sends the same proof.
     """
     if body.get("payment", {}).get("method") == "card":
         return _place_by_card(call, claim, answer, body)

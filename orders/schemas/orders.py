@@ -89,6 +89,12 @@ class PlaceOrderSchema(ma.Schema):
         validate=ma.validate.Range(0, limits.POINTS_PER_ORDER),
         metadata={"description": "At most the total is paid with points"},
     )
+    points_proof = ma.fields.String(
+        validate=ma.validate.Length(1, limits.SPEND_PROOF_CHARACTERS),
+        metadata={
+            "description": "`spend_proof` of the look-up; needed to spend points by who is neither the customer nor may `points.spend_for`"
+        },
+    )
     coupon_codes = ma.fields.List(
         ma.fields.String(validate=ma.validate.Length(1, limits.COUPON_CHARACTERS)),
         validate=ma.validate.Length(max=limits.COUPONS_PER_ORDER),

@@ -7,21 +7,21 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from loyalty import lookup
 from orders import carts, checkout, queries
 from orders.drafts import CARRY_OUT
 from orders.ownership import cart_of
 from orders.queries import till as till_queries
 from orders.queries.till import TillFacts
 from orders.till import registers
-from retail import barcodes, identities
+from retail import barcodes
 from retail import queries as ground
-from retail.kernel import config
 from retail.kernel.auth import Principal
 from retail.kernel.errors import Conflict, Invalid, NotFound
 from retail.kernel.i18n import N_
 
 CASH = "cash"
-KNOWN = ("attested", "verified")  # how sure it must be whose phone or card it is, before it earns and spends points
+KNOWN = ("attested", "verified")  # how sure it must be whose phone or card it is, before it is hers
 
 
 class TotalChanged(Conflict):
@@ -75,21 +75,24 @@ def scan(
 
 def sell_to(
     session: Session, *, till: TillFacts, cart_id: UUID, typed: str, caller: Principal, now: datetime
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str | None]:
     """Whose cart it is, by phone number or loyalty card; what she may have had off is in the total then. A cart is made for one
     customer, so this is a new one with the same goods. Nothing typed: a guest's again.
+
+    Returns: the cart (CartSchema), and the proof with which her points are spent, if she was found so surely (`lookup`).
 
     Raises:
         NobodyKnown: nobody is, or nobody surely. NotFound, CartClosed: the cart is not to be had.
     """
-    customer_id = _customer(session, typed) if typed else None
+    found = _member(session, typed, caller, now) if typed else {"customer_id": None, "spend_proof": None}
     cart = carts.require_open(cart_of(session, cart_id=cart_id, caller=caller))
     carts.abandon(session, cart_id=cart_id, version=cart.version, caller=caller, now=now)
     items = [checkout.Item(line.quantity, line.sku) for line in cart.lines]
-    return carts.create(
-        session, lines=items, location=till.location_code, method=CARRY_OUT, customer_id=customer_id,
+    made = carts.create(
+        session, lines=items, location=till.location_code, method=CARRY_OUT, customer_id=found["customer_id"],
         coupon_codes=cart.coupon_codes, caller=caller, now=now,
     )  # fmt: skip
+    return made, found["spend_proof"]
 
 
 def sell(
@@ -101,6 +104,7 @@ def sell(
     tender: str,
     received_minor: int | None,
     points: int,
+    points_proof: str | None,
     gift_cards: Sequence[str],
     caller: Principal,
     now: datetime,
@@ -113,7 +117,7 @@ def sell(
     """
     order = checkout.place(
         session, cart_id=cart_id, method=CARRY_OUT, payment={"method": tender}, gift_card_numbers=gift_cards,
-        points_to_spend=points, till=till, caller=caller, now=now,
+        points_to_spend=points, points_proof=points_proof, till=till, caller=caller, now=now,
     )  # fmt: skip
     if order["total"]["amount_minor"] != told_minor:
         raise TotalChanged
@@ -150,13 +154,13 @@ def _sku(session: Session, typed: str) -> str:
     return typed if named is None else str(named["sku"])
 
 
-def _customer(session: Session, typed: str) -> UUID:
+def _member(session: Session, typed: str, caller: Principal, now: datetime) -> dict[str, Any]:
+    """Who is surely known by it (MemberSchema)."""
     for kind in ("phone", "card"):
         try:
-            value = identities.normalize(kind, typed, region=config.current().default_region)
-        except Invalid:
+            found = lookup.by_identity(session, kind=kind, value=typed, caller=caller, now=now)
+        except (Invalid, lookup.MemberUnknown):
             continue
-        found = ground.customer_by_identity(session, kind=kind, value=value)
-        if found is not None and found[1] in KNOWN:
-            return found[0]
+        if found["assurance"] in KNOWN:
+            return found
     raise NobodyKnown

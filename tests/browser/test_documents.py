@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from tests.browser.conftest import DESKTOP, PHONE, Stage, follow
 from tests.factories.documents import issuer
-from tests.factories.orders import pickup_body
+from tests.factories.orders import pickup_body, spends
 
 ROLL_PX = 80 / 25.4 * 96  # 80 mm at CSS's 96 px per inch
 
@@ -22,7 +22,9 @@ def sold(session: Session, api: Callable[..., Any], stage: Stage) -> dict[str, A
     made = stage.shop
     lines = [{"sku": made.tea.sku, "quantity": 2}, {"sku": made.cake.sku, "quantity": 3}]
     body = pickup_body(made, method="cash", customer_id=str(made.customer.id), points_to_spend=500, lines=lines)
-    answer = api(stage.clerk).post("/orders", key="sale", json=body | {"method": "carry_out"})
+    answer = api(stage.clerk).post(
+        "/orders", key="sale", json=body | {"method": "carry_out"} | spends(made.customer, stage.clerk)
+    )
     assert answer.status_code == 201, answer.json
     return dict(answer.json)
 

@@ -8,8 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from inventory import stock
-from loyalty import ledger
+from loyalty import ledger, spend_proofs
 from retail.kernel import clock
+from retail.kernel.auth import Principal
 from retail.kernel.ids import new_id
 from tests.factories import Actor, Place, Variant, api_client, customer, location, staff, variant
 
@@ -49,7 +50,7 @@ def shop(session: Session, *, units: int = 10, points: int = 0, capture_at: str 
         customer=hanako,
         associate=staff(session, "associate", locations=[store.id]),
         stranger=staff(session, "associate", locations=[other.id]),
-        web=api_client(session, CLIENT_SCOPES),
+        web=api_client(session, [*CLIENT_SCOPES, "points.spend_for"]),
     )
 
 
@@ -72,6 +73,12 @@ def give_points(session: Session, owner: Actor, points: int) -> None:
         actor="system",
         now=clock.now(),
     )
+
+
+def spends(owner: Actor, seller: Actor) -> dict[str, str]:
+    """What a sale's body says when `seller` has looked the member up by her card: her points may be spent."""
+    caller = Principal(seller.kind, seller.id, frozenset())
+    return {"points_proof": spend_proofs.issue(owner.id, caller=caller, now=clock.now())}
 
 
 def pickup_body(made: Shop, *, quantity: int = 1, method: str = "pay_at_pickup", **changes: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +12,14 @@ from sqlalchemy.orm import Session
 
 from app import AUDITS
 from orders import gift_cards
+from retail import limits
 from retail.kernel import clock
 from tests.factories.orders import Shop, account, level, payments, shop
+from tests.factories.people import identity
 from tests.journeys.console_client import Console, Shown
 from tests.orders.test_drawers import till
 
+CARD = "2912345678906"
 PAGE = "/console/till/T1"
 GTIN = "4901234567894"
 Unchanged = Callable[[], AbstractContextManager[None]]
@@ -28,6 +32,7 @@ def made(session: Session) -> Shop:
     till(session, found)
     statement = "INSERT INTO barcode (gtin, variant_id, created_at) VALUES (:gtin, :id, now())"
     session.execute(text(statement), {"gtin": f"0{GTIN}", "id": found.tea.id})
+    identity(session, customer_id=found.customer.id, kind="card", value=CARD)
     return found
 
 
@@ -62,7 +67,7 @@ def test_a_day_at_the_till(app: Flask, session: Session, made: Shop) -> None:
     shown = console.send(shown, line)
     assert "1,620" in shown.text
     shown = scanned(console, shown, GTIN, "2")
-    shown = console.send(shown, f"{PAGE}/customer", customer="090-1234-5678")
+    shown = console.send(shown, f"{PAGE}/customer", customer=CARD)
     assert "Hanako Yamada" in shown.text
     done = console.send(shown, f"{PAGE}/sale", points="500", received="6000")
     assert "Change to give back" in done.text
@@ -81,6 +86,35 @@ def test_a_day_at_the_till(app: Flask, session: Session, made: Shop) -> None:
     assert closed.notice == "The drawer is closed."
     assert "10" in closed.text.partition("Difference:")[2][:8]
     assert session.execute(text("SELECT expected_minor, difference_minor FROM drawer")).one() == (15_000, -10)
+    assert clean(session)
+
+
+def test_points_are_spent_by_who_was_found_by_her_card(
+    app: Flask, session: Session, made: Shop, unchanged: Unchanged
+) -> None:
+    console = desk(app, made)
+    shown = scanned(console, opened(console), made.tea.sku)
+    by_phone = console.send(shown, f"{PAGE}/customer", customer="090-1234-5678")
+    assert ("Hanako Yamada" in by_phone.text, "points" in by_phone.form(f"{PAGE}/sale")["fields"]) == (True, False)
+    assert "To spend points, find the customer by her card." in by_phone.text
+    with unchanged():  # whoever writes the field herself
+        forged = by_phone.filled(f"{PAGE}/sale", received="2000") | {"points": "500"}
+        refused = console.post(f"{PAGE}/sale", **forged)
+        assert refused.message == "Find the customer by her card first: a phone number spends no points."
+    by_card = console.send(by_phone, f"{PAGE}/customer", customer="29 1234 567890 6")
+    # what is scanned and taken out meanwhile does not lose it
+    more = scanned(console, by_card, made.cake.sku)
+    less = console.send(more, [form["action"] for form in more.forms if form["action"].endswith("/removal")][1])
+    with unchanged():
+        for proof in ("S1.AAAA", f"{less.form(f'{PAGE}/sale')['fields']['proof'][:-1]}="):
+            wrong = console.send(less, f"{PAGE}/sale", points="500", received="2000", proof=proof)
+            assert wrong.message == "Find the customer by her card again: this was for somebody else."
+        with clock.shifted(timedelta(seconds=limits.SPEND_PROOF_SECONDS)):
+            late = console.send(less, f"{PAGE}/sale", points="500", received="2000")
+        assert late.message == "Find the customer by her card again: the last time was too long ago."
+        assert late.form(f"{PAGE}/sale")["fields"]["points"] == "500"
+    console.send(less, f"{PAGE}/sale", points="500", received="2000")
+    assert payments(session) == [("points", "captured", 500, 500, 500), ("cash", "captured", 1480, 1480, 1480)]
     assert clean(session)
 
 

@@ -67,7 +67,9 @@ def test_a_token_shows_everything_and_lets_her_spend(session: Session, till: Any
         "points": 120,
         "may_earn": True,
         "may_spend": True,
+        "spend_proof": answer.json["spend_proof"],
     }
+    assert answer.json["spend_proof"].startswith("S1.")
     assert count.statements == 4  # who calls, the token's use, whose it is, the member
 
 
@@ -91,7 +93,9 @@ def test_what_is_proven_shows_her_standing_and_half_a_name(
         "points": 120,
         "may_earn": True,
         "may_spend": spends,
+        "spend_proof": answer.json["spend_proof"],
     }
+    assert (answer.json["spend_proof"] is not None) == spends
 
 
 @pytest.mark.parametrize("kind", ["card", "phone", "email"])
@@ -103,7 +107,7 @@ def test_what_was_merely_observed_earns_and_shows_no_balance(
     answer = till.post("/members/lookup", json={kind: SPOKEN[kind]}).json
     assert (answer["customer_id"], answer["name"], answer["assurance"]) == (str(who.id), "H*** Y***", "observed")
     assert (answer["tier"], answer["points"]) == (None, None)
-    assert (answer["may_earn"], answer["may_spend"]) == (True, False)
+    assert (answer["may_earn"], answer["may_spend"], answer["spend_proof"]) == (True, False, None)
 
 
 @pytest.mark.parametrize("kind", ["card", "phone", "email"])
@@ -144,6 +148,7 @@ def test_a_blocked_member_is_said_to_be_and_spends_nothing(session: Session, til
     for body in ({"token": cards.token(who.id, now=now).value}, {"card": CARD}, {"phone": PHONE}):
         answer = till.post("/members/lookup", json=body).json
         assert (answer["state"], answer["may_earn"], answer["may_spend"]) == ("blocked", True, False)
+        assert answer["spend_proof"] is None
 
 
 def test_points_are_those_that_can_be_spent_now(session: Session, till: Any, now: datetime) -> None:

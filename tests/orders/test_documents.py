@@ -15,7 +15,7 @@ from retail.kernel import clock
 from retail.kernel.ids import new_id
 from tests.factories import Actor, api_client, customer
 from tests.factories.documents import NUMBER, issuer
-from tests.factories.orders import CLIENT_SCOPES, Shop, events, pickup_body, ready_pickup, shop
+from tests.factories.orders import CLIENT_SCOPES, Shop, events, pickup_body, ready_pickup, shop, spends
 
 Api = Callable[..., Any]
 Unchanged = Callable[[], AbstractContextManager[None]]
@@ -26,7 +26,8 @@ def sold(api: Api, made: Shop, *, key: str = "sale", **changes: Any) -> dict[str
     """Three teas (1,980, 10 %) and three cakes (540, 8 %) over the counter to the customer, in cash."""
     lines = [{"sku": made.tea.sku, "quantity": 3}, {"sku": made.cake.sku, "quantity": 3}]
     body = pickup_body(made, method="cash") | {"method": "carry_out", "lines": lines}
-    answer = api(made.associate).post("/orders", key=key, json=body | {"customer_id": str(made.customer.id), **changes})
+    body |= {"customer_id": str(made.customer.id), **changes} | spends(made.customer, made.associate)
+    answer = api(made.associate).post("/orders", key=key, json=body)
     assert answer.status_code == 201, answer.json
     return dict(answer.json)
 

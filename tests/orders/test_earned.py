@@ -12,7 +12,7 @@ from loyalty import queries
 from retail.kernel import clock, db, outbox
 from tests.factories import customer
 from tests.factories.currencies import channel
-from tests.factories.orders import Shop, account, pickup_body, ready_pickup, shop
+from tests.factories.orders import Shop, account, pickup_body, ready_pickup, shop, spends
 from tests.loyalty.ledger_facts import assert_clean
 from tests.loyalty.rule_book import change_rule, make_rule, reasons, records
 from tests.loyalty.tier_facts import program, standing
@@ -173,7 +173,8 @@ def test_pence_earn_and_pay_but_are_no_qualifying_yen(session: Session, api: Api
     [(code, version, points, _)] = reasons(session, abroad.customer.id)
     assert (code, version, points) == ("base", 0, 10)
     assert session.execute(text("SELECT spend_minor FROM points_transaction WHERE kind = 'earn'")).scalar_one() == 0
-    spent = api(abroad.till).post("/orders", key="spent", json=body | {"points_to_spend": 10})
+    body |= {"points_to_spend": 10} | spends(abroad.customer, abroad.till)
+    spent = api(abroad.till).post("/orders", key="spent", json=body)
     assert spent.status_code == 201, spent.json
     assert [(part["tender"], part["amount"]["amount_minor"]) for part in spent.json["payments"]] == [
         ("points", 10),
@@ -184,11 +185,13 @@ def test_pence_earn_and_pay_but_are_no_qualifying_yen(session: Session, api: Api
 def test_what_points_cost_a_placing(session: Session, api: Api) -> None:
     """Earning and spending add three statements to a sale at the till, and holding one to a pickup."""
     made = shop(session, points=300)
-    seller = api(till(session, made))
+    selling = till(session, made)
+    seller = api(selling)
     known = {"customer_id": str(made.customer.id)}
     seller.post("/orders", key="warm", json=sale(made) | known)
     counts = {}
-    for name, told in (("nobody", {}), ("earns", known), ("spends", known | {"points_to_spend": 100})):
+    spending = known | {"points_to_spend": 100} | spends(made.customer, selling)
+    for name, told in (("nobody", {}), ("earns", known), ("spends", spending)):
         with db.counting() as count:
             assert seller.post("/orders", key=name, json=sale(made) | told).status_code == 201
         counts[name] = count.statements

@@ -25,6 +25,7 @@ from tests.factories.orders import (
     pickup_body,
     receive,
     shop,
+    spends,
     world,
 )
 
@@ -69,7 +70,7 @@ def test_the_answer_is_what_reading_says(session: Session, api: Api) -> None:
     assert api(made.customer).get(f"/orders/{placed['reference']}").json == placed
     till = staff(session, "associate", locations=[made.store.id])
     body = pickup_body(made, method="cash") | {"method": "carry_out", "customer_id": str(made.customer.id)}
-    sold = api(till).post("/orders", key="two", json=body | {"points_to_spend": 50}).json
+    sold = api(till).post("/orders", key="two", json=body | {"points_to_spend": 50} | spends(made.customer, till)).json
     assert api(till).get(f"/orders/{sold['id']}").json == sold
 
 

@@ -17,6 +17,7 @@ from tests.factories.orders import (
     payments,
     pickup_body,
     shop,
+    spends,
     world,
 )
 
@@ -33,7 +34,9 @@ def till(session: Session, made: Shop) -> Actor:
 
 def test_a_sale_is_settled_at_once(session: Session, api: Api) -> None:
     made = shop(session, points=300)
-    body = sale(made, quantity=2, customer_id=str(made.customer.id), points_to_spend=300)
+    body = sale(made, quantity=2, customer_id=str(made.customer.id), points_to_spend=300) | spends(
+        made.customer, made.associate
+    )
     answer = api(made.associate).post("/orders", key="sale-1", json=body)
     assert answer.status_code == 201, answer.json
     order = answer.json
@@ -76,6 +79,7 @@ def test_a_till_that_retries_sells_once(session: Session, api: Api) -> None:
     made = shop(session, points=300)
     body = sale(made, customer_id=str(made.customer.id), points_to_spend=100)
     seller = till(session, made)
+    body |= spends(made.customer, seller)
     first = api(seller).post("/orders", key="till-7:sale-12", json=body)
     after = world(session)
     again = api(seller).post("/orders", key="till-7:sale-12", json=body)

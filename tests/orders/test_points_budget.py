@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from retail.kernel import db
-from tests.factories.orders import Shop, account, pickup_body, shop
+from tests.factories.orders import Shop, account, pickup_body, shop, spends
 
 pytestmark = pytest.mark.committed
 Api = Callable[..., Any]
@@ -40,7 +40,9 @@ def test_burning_and_earning_add_three_statements_to_a_sale_over_the_counter(ses
     guest = statements(api, made.associate, "one", over_the_counter(made))
     member = over_the_counter(made, customer_id=str(made.customer.id))
     earning = statements(api, made.associate, "two", member)
-    both = statements(api, made.associate, "three", member | {"points_to_spend": 200})
+    both = statements(
+        api, made.associate, "three", member | {"points_to_spend": 200} | spends(made.customer, made.associate)
+    )
     assert (earning - guest, both - earning) == (HER_RECORD + 2, 1)  # lock and judge, book; spend
     assert both - guest - HER_RECORD <= BUDGET
     assert account(session, made.customer) == (500 + 18 - 200 + 16, 0, 0)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import AUDITS
-from tests.factories.orders import Shop, account, pickup_body, shop
+from tests.factories.orders import Shop, account, pickup_body, shop, spends
 from tests.orders.test_till_upload import PATH, sale, till
 
 pytestmark = [pytest.mark.committed, pytest.mark.races]
@@ -39,7 +39,7 @@ def in_app(api: Api, made: Shop, number: int) -> Callable[[], Any]:
 
 def at_counter(api: Api, made: Shop, number: int) -> Callable[[], Any]:
     body = pickup_body(made, method="cash", points_to_spend=POINTS)
-    body |= {"method": "carry_out", "customer_id": str(made.customer.id)}
+    body |= {"method": "carry_out", "customer_id": str(made.customer.id)} | spends(made.customer, made.associate)
     return lambda: api(made.associate).post("/orders", key=f"till-{number}", json=body)
 
 
