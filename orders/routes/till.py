@@ -41,7 +41,8 @@ def upload_sales(session: Any, call: Call, till: str, body: dict[str, Any]) -> d
 
     They have happened, so they are recorded as they were, once by (till, `sale_id`), also where stock, points or a gift card no
     longer suffice: what did not fit is in `flags`. Points need no `points_proof` here: the till decided by its own look-up.
-    `repeated` answers with the first order, `conflict` when the content differs from what was told before. Only what is no sale (`invalid`: no lines, tenders that do not add up) is left out.
+    `repeated` answers with the first order, `conflict` when the content differs from what was told before. Only what is no
+    sale (`invalid`: no lines, tenders that do not add up) is left out.
     """
     return {"sales": tills.upload(session, till=till, sales=body["sales"], caller=call.principal, now=call.now)}
 
