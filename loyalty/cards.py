@@ -127,6 +127,11 @@ def token(customer_id: UUID, *, now: datetime) -> Token:
     return Token(value, begins + length, begins + 2 * length)
 
 
+def is_token(typed: str) -> bool:
+    """Whether this looks like what a member's phone shows, and like no card's number: whether it is one, `use_token` finds out."""
+    return _plain(typed).startswith(TOKEN_PREFIX)
+
+
 def use_token(session: Session, *, token: str, now: datetime) -> UUID:
     """Whose token this is; it is used up with that.
 
@@ -168,9 +173,13 @@ def _issue(session: Session, customer_id: UUID, now: datetime) -> str:
     return made
 
 
+def _plain(typed: str) -> str:
+    return unicodedata.normalize("NFKC", typed).strip().upper()
+
+
 def _read(token: str) -> tuple[int, bytes, UUID]:
     """Step, mac and whose it claims to be."""
-    plain = unicodedata.normalize("NFKC", token).strip().upper()
+    plain = _plain(token)
     body = plain.removeprefix(TOKEN_PREFIX)
     if body == plain:
         raise TokenInvalid

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from loyalty import lookup
+from loyalty import cards, lookup
 from orders import carts, checkout, queries
 from orders.drafts import CARRY_OUT
 from orders.ownership import cart_of
@@ -76,13 +76,13 @@ def scan(
 def sell_to(
     session: Session, *, till: TillFacts, cart_id: UUID, typed: str, caller: Principal, now: datetime
 ) -> tuple[dict[str, Any], str | None]:
-    """Whose cart it is, by phone number or loyalty card; what she may have had off is in the total then. A cart is made for one
-    customer, so this is a new one with the same goods. Nothing typed: a guest's again.
+    """Whose cart it is, by phone number, loyalty card or the token that her phone shows; what she may have had off is in the
+    total then. A cart is made for one customer, so this is a new one with the same goods. Nothing typed: a guest's again.
 
     Returns: the cart (CartSchema), and the proof with which her points are spent, if she was found so surely (`lookup`).
 
     Raises:
-        NobodyKnown: nobody is, or nobody surely. NotFound, CartClosed: the cart is not to be had.
+        NobodyKnown: nobody is, or nobody surely. TokenInvalid, TokenExpired, TokenUsed: see `cards.use_token`. NotFound, CartClosed: the cart is not to be had.
     """
     found = _member(session, typed, caller, now) if typed else {"customer_id": None, "spend_proof": None}
     cart = carts.require_open(cart_of(session, cart_id=cart_id, caller=caller))
@@ -155,7 +155,9 @@ def _sku(session: Session, typed: str) -> str:
 
 
 def _member(session: Session, typed: str, caller: Principal, now: datetime) -> dict[str, Any]:
-    """Who is surely known by it (MemberSchema)."""
+    """Who is surely known by it (MemberSchema); a token that her phone shows is used up."""
+    if cards.is_token(typed):
+        return lookup.by_token(session, token=typed, caller=caller, now=now)
     for kind in ("phone", "card"):
         try:
             found = lookup.by_identity(session, kind=kind, value=typed, caller=caller, now=now)

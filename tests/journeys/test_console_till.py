@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import AUDITS
+from loyalty import cards
 from orders import gift_cards
 from retail import limits
 from retail.kernel import clock
@@ -86,6 +87,26 @@ def test_a_day_at_the_till(app: Flask, session: Session, made: Shop) -> None:
     assert closed.notice == "The drawer is closed."
     assert "10" in closed.text.partition("Difference:")[2][:8]
     assert session.execute(text("SELECT expected_minor, difference_minor FROM drawer")).one() == (15_000, -10)
+    assert clean(session)
+
+
+def test_the_code_on_her_phone_finds_her_once(app: Flask, session: Session, made: Shop, unchanged: Unchanged) -> None:
+    console = desk(app, made)
+    shown = scanned(console, opened(console), made.tea.sku)
+    code = cards.token(made.customer.id, now=clock.now()).value
+    with unchanged():
+        nonsense = console.send(shown, f"{PAGE}/customer", customer="M1.NOTHING")
+        assert nonsense.message == "This is not the code of a member's card."
+        with clock.shifted(timedelta(minutes=2)):
+            late = console.send(shown, f"{PAGE}/customer", customer=code)
+        assert late.message == "This code has run out. Scan the one that her phone shows now."
+    found = console.send(shown, f"{PAGE}/customer", customer=code.lower())
+    assert "Hanako Yamada" in found.text
+    with unchanged():
+        again = console.send(found, f"{PAGE}/customer", customer=code)
+        assert again.message == "This code was used before. Her phone shows the next one soon."
+    console.send(found, f"{PAGE}/sale", points="500", received="2000")
+    assert payments(session) == [("points", "captured", 500, 500, 500), ("cash", "captured", 1480, 1480, 1480)]
     assert clean(session)
 
 
