@@ -42,7 +42,7 @@ GUARDS: dict[str, tuple[ModuleType, str, str, str, Proof]] = {
         points.test_failure_14_one_key_earns_once,
     ),
     "13: the share in all, less what went back before": (
-        returning, "_CLAW_BACK", " - before.points AS bigint", " AS bigint",
+        returning, "_CLAW_BACK", " - before.points) AS bigint", ") AS bigint",
         points.test_failure_13_refunds_at_once_claw_back_no_more_than_was_earned,
     ),
     "13: a refund goes on where the last one stopped": (
