@@ -10,6 +10,7 @@ from uuid import UUID
 from flask import Blueprint, g, request
 from sqlalchemy.orm import Session
 
+from loyalty import queries as loyalty
 from orders import carts
 from orders.console.places import number
 from orders.queries import drawers as queries
@@ -75,19 +76,23 @@ def sale(session: Session, call: Call, till: str) -> Any:
     facts = of(session, code=till, caller=call.principal)
     drawer = queries.open_dict(session, till_id=facts.id)
     cart = customer = None
+    proof, points = _proof(request.values), 0
     if drawer is not None and (cart_id := _cart(request.values.get("cart", ""))) is not None:
         cart = carts.show(session, cart_id=cart_id, caller=call.principal, now=call.now)
     if cart is not None and cart["state"] != "open":
         cart = None
     if cart is not None and cart["customer_id"] is not None:
         customer = ground.customer_facts(session, customer_id=cart["customer_id"])
+        if proof is not None:
+            points = loyalty.points_of(session, customer_id=cart["customer_id"], now=call.now)["available"]
     return render(
         "till/sale.html",
         till=facts,
         drawer=drawer,
         cart=cart,
         customer=None if customer is None else customer.name,
-        proof=_proof(request.values),
+        proof=proof,
+        points=points,
         tenders=TENDERS,
         notice=_notice(),
     )
