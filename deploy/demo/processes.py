@@ -75,6 +75,7 @@ class Stack:
         self._secrets: dict[str, str] = {}
         self._undo = ExitStack()
         self._stopping = False
+        self._checking = False
 
     # --- what is where
 
@@ -293,17 +294,22 @@ class Stack:
             time.sleep(0.05)
 
     def check(self) -> None:
-        """Raise StackError if a server has died. Called by itself whenever a child process ends."""
-        if self._stopping:
+        """Raise StackError if a server has died. Called by itself whenever a child process ends, but not in the middle of
+        another call, which would be left with its files open: that one, or the next of `wait`, finds out."""
+        if self._stopping or self._checking:
             return
-        for child in self._children:
-            status = child.process.poll()
-            if status is not None:
-                self._stopping = True  # said once
-                raise StackError(f"The {child.name} stopped unexpectedly{_how_it_ended(status)}.{_tail(child.log)}")
-        if self._database is not None and cluster.postmaster(self._database.data_dir / "cluster") is None:
-            self._stopping = True
-            raise StackError(f"The database stopped unexpectedly.{_tail(self._database.data_dir / 'server.log')}")
+        self._checking = True
+        try:
+            for child in self._children:
+                status = child.process.poll()
+                if status is not None:
+                    self._stopping = True  # said once
+                    raise StackError(f"The {child.name} stopped unexpectedly{_how_it_ended(status)}.{_tail(child.log)}")
+            if self._database is not None and cluster.postmaster(self._database.data_dir / "cluster") is None:
+                self._stopping = True
+                raise StackError(f"The database stopped unexpectedly.{_tail(self._database.data_dir / 'server.log')}")
+        finally:
+            self._checking = False
 
     def wait(self) -> NoReturn:
         """Serve until Ctrl-C (KeyboardInterrupt), SIGTERM (SystemExit) or the death of a server (StackError)."""

@@ -243,6 +243,24 @@ def test_a_database_that_is_killed_is_reported(tmp_path: Path, data_dir: Path) -
     assert left_of(stack.run_dir) == []
 
 
+def test_a_process_that_ends_during_a_check_does_not_break_it_off(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def look(_: Path) -> None:
+        stack.check()  # as the signal's handler does, while files of the outer one are open
+        looked.append("to its end")
+
+    with Stack(tmp_path / "run", environment=FREE_PORTS, data_dir=data_dir) as stack:
+        stack.start_database()
+        with monkeypatch.context() as patched:
+            patched.setattr(cluster, "postmaster", look)
+            with pytest.raises(StackError, match=r"^The database stopped unexpectedly\."):
+                stack.check()
+    assert looked == ["to its end"]
+
+
 def test_a_server_that_dies_before_it_answers_is_reported(stack: Stack) -> None:
     with pytest.raises(StackError, match=r"^The printer stopped unexpectedly with status 3\. It wrote nothing"), stack:
         stack.await_answer(stack.start("printer", [sys.executable, "-c", "raise SystemExit(3)"]), lambda: False)
